@@ -1,0 +1,83 @@
+/*
+ * What differs between directories: Active Directory with Exchange attributes,
+ * plain Active Directory, OpenLDAP with inetOrgPerson. Found from the rootDSE
+ * and the schema, or set. Objects speak Active Directory's names (object.h);
+ * a dialect translates on reading and on writing.
+ */
+#ifndef COMMON_LDAP_DIALECT_H
+#define COMMON_LDAP_DIALECT_H
+
+#include "common/ldap/search.h"
+#include "common/ldap/writer.h"
+#include "common/wire/object.h"
+
+enum dialect_kind { DIALECT_AUTO, DIALECT_EXCHANGE, DIALECT_AD,
+	DIALECT_OPENLDAP };
+
+struct dialect;
+
+/* Reads rootDSE and schema. kind AUTO finds it; the others are checked against
+ * what the server is. Class config when the server is none of them. The
+ * provenance attribute defaults to extensionName (AD) or labeledURI
+ * (OpenLDAP); the schema must know it. */
+int dialect_open(struct session *session, enum dialect_kind kind,
+    const char *provenance_attribute, struct dialect **out_dialect,
+    struct err *err) ERR_WUR;
+void dialect_close(struct dialect *dialect);
+enum dialect_kind dialect_kind(const struct dialect *dialect);
+const char *dialect_kind_name(enum dialect_kind kind);
+/* Naming contexts that hold people: the default one on AD, all on OpenLDAP. */
+const char *const *dialect_contexts(const struct dialect *dialect,
+    size_t *out_count);
+const char *dialect_provenance_attribute(const struct dialect *dialect);
+/* Does the schema define an attribute, and does the contact class allow it? */
+bool dialect_has_attribute(const struct dialect *dialect, const char *name);
+bool dialect_contact_allows(const struct dialect *dialect, const char *name);
+/* Upper length (characters, octets for binary) of an attribute on this server,
+ * by schema (rangeUpper) or fact; 0: none known. */
+size_t dialect_attribute_max(const struct dialect *dialect, const char *name);
+/* A cheap mark of the directory's content on this server: AD invocationId and
+ * highestCommittedUSN, OpenLDAP contextCSN. The same mark twice means that
+ * nothing was written in between; out stays empty where there is none. */
+int dialect_mark(struct session *session, const struct dialect *dialect,
+    struct buf *out, struct err *err) ERR_WUR;
+
+/* --- reading a source --- */
+/* Filter and attribute list for what may be exported (users, contacts, groups
+ * with a mail address). Strings belong to the dialect. */
+const char *dialect_export_filter(const struct dialect *dialect);
+const char *const *dialect_export_attributes(const struct dialect *dialect);
+/* objectGUID or entryUUID. Class bad data when missing or odd. */
+int dialect_entry_id(const struct dialect *dialect,
+    const struct search_entry *entry, struct id *out_id, struct err *err)
+    ERR_WUR;
+/* The entry as an object with canonical names; lives in arena. kind is
+ * unspecified for what is no recipient. Hidden, extensionAttributes and
+ * provenance are found in the raw entry by the caller's policy. */
+int dialect_read_object(const struct dialect *dialect,
+    const struct search_entry *entry, struct arena *arena,
+    struct object *out_object, struct err *err) ERR_WUR;
+
+/* --- reading and writing a target --- */
+/* For reading the whole forest's addresses: filter and attributes. */
+const char *dialect_address_filter(const struct dialect *dialect);
+const char *const *dialect_address_attributes(const struct dialect *dialect);
+/* All attributes that contacts of ours carry, for reading them back. */
+const char *const *dialect_contact_attributes(const struct dialect *dialect);
+/* A wanted contact (canonical names, single cn, provenance under the name
+ * "provenance") into this directory's attributes, object classes included;
+ * attributes that the schema lacks are left out. Used for adding (all) and for
+ * comparing (what differs is replaced). Lives in arena. */
+int dialect_contact_attributes_map(const struct dialect *dialect,
+    const struct object *contact, struct arena *arena,
+    struct writer_attribute **out_attributes, size_t *out_count,
+    struct err *err) ERR_WUR;
+/* RDN attribute of contacts: "cn". */
+const char *dialect_rdn_attribute(const struct dialect *dialect);
+/* Are two sets of values equal as this attribute's syntax compares (order
+ * never, case where the attribute ignores it)? */
+bool dialect_values_equal(const struct dialect *dialect, const char *name,
+    const struct slice *a, size_t a_count, const struct slice *b,
+    size_t b_count);
+
+#endif
