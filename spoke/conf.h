@@ -1,0 +1,144 @@
+/*
+ * What a person says of this spoke: spoke.conf (identity, state, directory) and
+ * policies.d/NAME.conf beside it (exports and imports). Read once at start into
+ * constant structs; every text belongs to the struct spoke_conf. DESIGN 8.
+ */
+#ifndef SPOKE_CONF_H
+#define SPOKE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/base/err.h"
+#include "common/ldap/dialect.h"
+#include "common/ldap/session.h"
+
+#define SPOKE_CONF_PATH "/etc/galrelay/spoke.conf"
+#define SPOKE_CONF_STATE "/var/lib/galrelay/spoke"
+#define SPOKE_CONF_POLICIES_MAX 256
+#define SPOKE_CONF_BASES_MAX 64
+#define SPOKE_CONF_LIST_MAX 256
+
+/* The same everywhere, so that replies to old mail resolve in each forest. */
+#define SPOKE_CONF_LEGACY_PREFIX "/o=galrelay/ou=contacts/cn=recipients/cn="
+
+struct spoke_directory {
+	const char *const *uris; /* tried in order */
+	size_t uri_count;
+	enum session_tls tls;
+	enum session_bind bind;
+	const char *ca_file;       /* NULL: the system's */
+	const char *user;          /* bind DN or user@domain; NULL */
+	const char *password_file; /* NULL */
+	const char *keytab;        /* NULL */
+	const char *principal;     /* NULL */
+	enum dialect_kind dialect;
+	const char *provenance; /* attribute; NULL: the dialect's default */
+	int64_t connect_timeout_ms;
+	int64_t timeout_ms; /* of any single answer */
+	unsigned page_size;
+};
+
+/* One place that an export reads. */
+struct export_base {
+	const char *ou; /* DN */
+	enum search_scope scope;
+	bool only_below; /* scope "below": sub-OUs without the OU's own entries
+			  */
+	const char *const *exclude; /* DNs of subtrees left out */
+	size_t exclude_count;
+};
+
+struct export_policy {
+	const char *name; /* the stream's name */
+	bool enabled;
+	const char *tag; /* first segment is the member */
+	const struct export_base *bases;
+	size_t base_count;
+	const char *const *audience; /* member names; none: all */
+	size_t audience_count;
+	bool hidden;      /* E8: hidden objects too */
+	const char *mark; /* E9: "NoGALsync"; "" switches it off */
+	/* E10: attribute names. The preset's, then minus deny, plus allow. */
+	bool full;
+	const char *const *allow;
+	size_t allow_count;
+	const char *const *deny;
+	size_t deny_count;
+	uint64_t minimum;    /* E15: fewer objects: nothing is sent */
+	uint64_t max_errors; /* E15: more unreadable entries: nothing is sent */
+	/* More deletions than both hold the run (exit 3). */
+	unsigned max_delete_percent;
+	uint64_t max_delete_count;
+	int64_t every_ms;    /* schedule; 0: only by hand */
+	int64_t deadline_ms; /* of one run */
+	int64_t lifetime_ms; /* of the manifest */
+	int64_t proof_ms;    /* read whole at least this often */
+};
+
+enum import_hidden {
+	IMPORT_HIDDEN_KEEP,
+	IMPORT_HIDDEN_SHOW,
+	IMPORT_HIDDEN_ALL
+};
+enum import_rich_text {
+	IMPORT_RICH_TEXT_DEFAULT,
+	IMPORT_RICH_TEXT_NEVER,
+	IMPORT_RICH_TEXT_ALWAYS
+};
+
+struct import_policy {
+	const char *name;
+	bool enabled;
+	const char *const *tags; /* patterns, registry_tag_match() */
+	size_t tag_count;
+	const char *into; /* DN of the import OU */
+	/* More deletions of one stream than both hold it (exit 3). */
+	unsigned max_delete_percent; /* default 10 */
+	uint64_t max_delete_count;   /* default 50 */
+	enum import_hidden hidden;
+	enum import_rich_text rich_text;
+	int64_t every_ms;    /* schedule; 0: only by hand */
+	int64_t deadline_ms; /* of one run */
+	/* Read the import OU and the forest's addresses whole at least this
+	 * often, even when no mark and no stream changed. */
+	int64_t proof_ms;
+};
+
+struct spoke_conf {
+	const char *path;     /* of spoke.conf */
+	const char *name;     /* member name; NULL: the one given at join */
+	const char *state;    /* directory */
+	const char *policies; /* directory of *.conf */
+	const char *machine_id_file;
+	const char *legacy_prefix; /* legacyExchangeDN of created contacts */
+	uint64_t spool_quota;      /* bytes */
+	int64_t wait_ms;           /* for the hub in one-shot runs */
+	struct spoke_directory directory;
+	const struct export_policy *exports;
+	size_t export_count;
+	const struct import_policy *imports;
+	size_t import_count;
+	void *owner; /* what keeps the texts alive */
+};
+
+/* Reads spoke.conf and its policies. Class config with file, line and cure: an
+ * unknown key, a wrong type, a value out of range, a name twice. Needs no
+ * network and opens no secret. spoke_conf_free(NULL) is legal. */
+int spoke_conf_load(
+    const char *path, struct spoke_conf **out_conf, struct err *err) ERR_WUR;
+void spoke_conf_free(struct spoke_conf *conf);
+
+/* NULL when there is none. Names of exports and imports are distinct. */
+const struct export_policy *spoke_conf_export(
+    const struct spoke_conf *conf, const char *name);
+const struct import_policy *spoke_conf_import(
+    const struct spoke_conf *conf, const char *name);
+
+/* Connects to the directory, reading the password file if there is one. */
+int spoke_conf_session_open(const struct spoke_conf *conf,
+    struct session **out_session, struct err *err) ERR_WUR;
+/* Path of a file in the state directory, in a string that the caller frees. */
+char *spoke_conf_state_path(const struct spoke_conf *conf, const char *name);
+
+#endif
