@@ -7,6 +7,7 @@
 #ifndef COMMON_LDAP_DIALECT_H
 #define COMMON_LDAP_DIALECT_H
 
+#include "common/base/id.h"
 #include "common/ldap/search.h"
 #include "common/ldap/writer.h"
 #include "common/wire/object.h"
