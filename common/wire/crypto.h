@@ -67,6 +67,23 @@ int crypto_x25519_public(const uint8_t private_key[32], uint8_t out_public[32],
 int crypto_x25519(const uint8_t private_key[32], const uint8_t peer_public[32],
     uint8_t out_shared[32], struct err *err) ERR_WUR;
 
+/* AEADs by their numbers in HPKE's registry (RFC 9180 section 7.3). */
+enum crypto_aead {
+	CRYPTO_AES128_GCM = 1,
+	CRYPTO_AES256_GCM = 2,
+	CRYPTO_CHACHA20_POLY1305 = 3
+};
+struct crypto_aead_key {
+	enum crypto_aead aead;
+	const uint8_t *key;   /* 16 bytes for AES-128, else 32 */
+	const uint8_t *nonce; /* 12 bytes, never twice under one key */
+};
+/* As crypto_gcm_seal() and crypto_gcm_open(), for any of the AEADs. */
+int crypto_aead_seal(const struct crypto_aead_key *key, struct slice aad,
+    struct slice plain, uint8_t *out, struct err *err) ERR_WUR;
+int crypto_aead_open(const struct crypto_aead_key *key, struct slice aad,
+    struct slice cipher, uint8_t *out, struct err *err) ERR_WUR;
+
 /* AES-256-GCM with its tag behind the ciphertext. plain must not be empty.
  * out must hold plain.len + 16 bytes (seal) or cipher.len - 16 (open). On a
  * failed open out is cleansed and the class is untrusted. */

@@ -8,14 +8,8 @@
 
 #include "common/wire/crypto.h"
 
-enum hpke_aead {
-	HPKE_AES128_GCM = 1,
-	HPKE_AES256_GCM = 2,
-	HPKE_CHACHA20_POLY1305 = 3
-};
-
 struct hpke_context {
-	enum hpke_aead aead;
+	enum crypto_aead aead;
 	uint8_t key[32];
 	uint8_t base_nonce[12];
 	uint8_t exporter_secret[32];
@@ -24,11 +18,11 @@ struct hpke_context {
 
 /* Sender: makes a fresh ephemeral key (or uses ephemeral[32], for vectors, when
  * it is not NULL) and gives enc[32] and a context. */
-int hpke_setup_sender(enum hpke_aead aead, const uint8_t recipient_public[32],
+int hpke_setup_sender(enum crypto_aead aead, const uint8_t recipient_public[32],
     struct slice info, const uint8_t *ephemeral,
     struct hpke_context *out_context, uint8_t out_enc[32], struct err *err)
     ERR_WUR;
-int hpke_setup_receiver(enum hpke_aead aead, const uint8_t private_key[32],
+int hpke_setup_receiver(enum crypto_aead aead, const uint8_t private_key[32],
     const uint8_t enc[32], struct slice info, struct hpke_context *out_context,
     struct err *err) ERR_WUR;
 /* RFC 9180 section 5.2; the nonce counts. out holds plain.len + 16. */
