@@ -41,12 +41,12 @@ crypto_init(struct err *err)
 	for (i = CRYPTO_AES128_GCM; i <= CRYPTO_CHACHA20_POLY1305; i++) {
 		ciphers[i] = EVP_CIPHER_fetch(NULL, aead_table[i].name, NULL);
 		if (ciphers[i] == NULL)
-			return err_set(err, ERR_INTERNAL,
-			    "OpenSSL has no %s", aead_table[i].name);
+			return err_set(err, ERR_INTERNAL, "OpenSSL has no %s",
+			    aead_table[i].name);
 	}
 	if (sha256_md == NULL || sha512_md == NULL || hmac_mac == NULL)
-		return err_set(err, ERR_INTERNAL,
-		    "OpenSSL has no SHA-2 or no HMAC");
+		return err_set(
+		    err, ERR_INTERNAL, "OpenSSL has no SHA-2 or no HMAC");
 	md_ctx = EVP_MD_CTX_new();
 	if (md_ctx == NULL)
 		return err_set(err, ERR_INTERNAL, "OpenSSL: out of memory");
@@ -58,8 +58,8 @@ crypto_digest(const EVP_MD *md, struct slice s, uint8_t *out)
 {
 	INVARIANT(md_ctx != NULL); /* crypto_init() comes first */
 	INVARIANT(EVP_DigestInit_ex2(md_ctx, md, NULL) == 1 &&
-	    EVP_DigestUpdate(md_ctx, s.data, s.len) == 1 &&
-	    EVP_DigestFinal_ex(md_ctx, out, NULL) == 1);
+		  EVP_DigestUpdate(md_ctx, s.data, s.len) == 1 &&
+		  EVP_DigestFinal_ex(md_ctx, out, NULL) == 1);
 }
 
 void
@@ -86,7 +86,7 @@ crypto_hash_new(void)
 	INVARIANT(sha256_md != NULL);
 	hash->ctx = EVP_MD_CTX_new();
 	INVARIANT(hash->ctx != NULL &&
-	    EVP_DigestInit_ex2(hash->ctx, sha256_md, NULL) == 1);
+		  EVP_DigestInit_ex2(hash->ctx, sha256_md, NULL) == 1);
 	return hash;
 }
 
@@ -100,7 +100,7 @@ void
 crypto_hash_final(struct crypto_hash *hash, uint8_t out[CRYPTO_HASH_LEN])
 {
 	INVARIANT(EVP_DigestFinal_ex(hash->ctx, out, NULL) == 1 &&
-	    EVP_DigestInit_ex2(hash->ctx, sha256_md, NULL) == 1);
+		  EVP_DigestInit_ex2(hash->ctx, sha256_md, NULL) == 1);
 }
 
 void
@@ -128,8 +128,8 @@ crypto_hmac_parts(struct slice key, const struct slice *parts, size_t n,
 	INVARIANT(hmac_mac != NULL);
 	if (key.len == 0)
 		key = slice_make(zeros, sizeof(zeros));
-	params[0] = OSSL_PARAM_construct_utf8_string(
-	    OSSL_MAC_PARAM_DIGEST, digest, 0);
+	params[0] =
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
 	params[1] = OSSL_PARAM_construct_end();
 	ctx = EVP_MAC_CTX_new(hmac_mac);
 	INVARIANT(
@@ -138,7 +138,7 @@ crypto_hmac_parts(struct slice key, const struct slice *parts, size_t n,
 		INVARIANT(
 		    EVP_MAC_update(ctx, parts[i].data, parts[i].len) == 1);
 	INVARIANT(EVP_MAC_final(ctx, out, &len, CRYPTO_HASH_LEN) == 1 &&
-	    len == CRYPTO_HASH_LEN);
+		  len == CRYPTO_HASH_LEN);
 	EVP_MAC_CTX_free(ctx);
 }
 
@@ -228,8 +228,8 @@ crypto_raw_public(int type, const uint8_t private_key[32],
 
 	key = EVP_PKEY_new_raw_private_key(type, NULL, private_key, 32);
 	ok = key != NULL &&
-	    EVP_PKEY_get_raw_public_key(key, out_public, &len) == 1 &&
-	    len == 32;
+	     EVP_PKEY_get_raw_public_key(key, out_public, &len) == 1 &&
+	     len == 32;
 	EVP_PKEY_free(key);
 	if (!ok)
 		return err_set(
@@ -238,8 +238,8 @@ crypto_raw_public(int type, const uint8_t private_key[32],
 }
 
 int
-crypto_ed25519_public(const uint8_t private_key[32], uint8_t out_public[32],
-    struct err *err)
+crypto_ed25519_public(
+    const uint8_t private_key[32], uint8_t out_public[32], struct err *err)
 {
 	return crypto_raw_public(
 	    EVP_PKEY_ED25519, private_key, out_public, err);
@@ -266,10 +266,10 @@ crypto_ed25519_sign(const uint8_t private_key[32], struct slice message,
 	key = EVP_PKEY_new_raw_private_key(
 	    EVP_PKEY_ED25519, NULL, private_key, 32);
 	ok = key != NULL && ctx != NULL &&
-	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
-	    EVP_DigestSign(ctx, out_sig, &len, message.data, message.len) ==
-	        1 &&
-	    len == CRYPTO_SIG_LEN;
+	     EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
+	     EVP_DigestSign(ctx, out_sig, &len, message.data, message.len) ==
+		 1 &&
+	     len == CRYPTO_SIG_LEN;
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
 	if (!ok)
@@ -290,9 +290,9 @@ crypto_ed25519_verify(const uint8_t public_key[32], struct slice message,
 		key = EVP_PKEY_new_raw_public_key(
 		    EVP_PKEY_ED25519, NULL, public_key, 32);
 		ok = key != NULL && ctx != NULL &&
-		    EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
-		    EVP_DigestVerify(ctx, sig.data, sig.len, message.data,
-		        message.len) == 1;
+		     EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
+		     EVP_DigestVerify(ctx, sig.data, sig.len, message.data,
+			 message.len) == 1;
 	}
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
@@ -303,8 +303,8 @@ crypto_ed25519_verify(const uint8_t public_key[32], struct slice message,
 }
 
 int
-crypto_x25519_public(const uint8_t private_key[32], uint8_t out_public[32],
-    struct err *err)
+crypto_x25519_public(
+    const uint8_t private_key[32], uint8_t out_public[32], struct err *err)
 {
 	return crypto_raw_public(EVP_PKEY_X25519, private_key, out_public, err);
 }
@@ -330,14 +330,14 @@ crypto_x25519(const uint8_t private_key[32], const uint8_t peer_public[32],
 
 	key = EVP_PKEY_new_raw_private_key(
 	    EVP_PKEY_X25519, NULL, private_key, 32);
-	peer = EVP_PKEY_new_raw_public_key(
-	    EVP_PKEY_X25519, NULL, peer_public, 32);
+	peer =
+	    EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer_public, 32);
 	if (key != NULL)
 		ctx = EVP_PKEY_CTX_new(key, NULL);
 	ok = ctx != NULL && peer != NULL && EVP_PKEY_derive_init(ctx) == 1 &&
-	    EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
-	    EVP_PKEY_derive(ctx, out_shared, &len) == 1 && len == 32 &&
-	    CRYPTO_memcmp(out_shared, zeros, 32) != 0;
+	     EVP_PKEY_derive_set_peer(ctx, peer) == 1 &&
+	     EVP_PKEY_derive(ctx, out_shared, &len) == 1 && len == 32 &&
+	     CRYPTO_memcmp(out_shared, zeros, 32) != 0;
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(peer);
 	EVP_PKEY_free(key);
@@ -358,8 +358,8 @@ crypto_aead_check(
 		return err_set(err, ERR_INTERNAL, "no such AEAD");
 	/* Empty texts are where AEAD code goes wrong; we never need one. */
 	if (plain_len == 0 || plain_len > INT32_MAX)
-		return err_set(err, ERR_INTERNAL,
-		    "AEAD text of %zu bytes", plain_len);
+		return err_set(
+		    err, ERR_INTERNAL, "AEAD text of %zu bytes", plain_len);
 	INVARIANT(ciphers[key->aead] != NULL);
 	return 0;
 }
@@ -375,16 +375,15 @@ crypto_aead_seal(const struct crypto_aead_key *key, struct slice aad,
 		return -1;
 	ctx = EVP_CIPHER_CTX_new();
 	ok = ctx != NULL &&
-	    EVP_EncryptInit_ex2(
-	        ctx, ciphers[key->aead], key->key, key->nonce, NULL) == 1 &&
-	    (aad.len == 0 ||
-	        EVP_EncryptUpdate(ctx, NULL, &n, aad.data, (int)aad.len) ==
-	            1) &&
-	    EVP_EncryptUpdate(ctx, out, &n, plain.data, (int)plain.len) == 1 &&
-	    (size_t)n == plain.len &&
-	    EVP_EncryptFinal_ex(ctx, out + n, &tail) == 1 && tail == 0 &&
-	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_TAG_LEN,
-	        out + plain.len) == 1;
+	     EVP_EncryptInit_ex2(
+		 ctx, ciphers[key->aead], key->key, key->nonce, NULL) == 1 &&
+	     (aad.len == 0 || EVP_EncryptUpdate(ctx, NULL, &n, aad.data,
+				  (int)aad.len) == 1) &&
+	     EVP_EncryptUpdate(ctx, out, &n, plain.data, (int)plain.len) == 1 &&
+	     (size_t)n == plain.len &&
+	     EVP_EncryptFinal_ex(ctx, out + n, &tail) == 1 && tail == 0 &&
+	     EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_TAG_LEN,
+		 out + plain.len) == 1;
 	EVP_CIPHER_CTX_free(ctx);
 	if (!ok)
 		return err_set(err, ERR_INTERNAL, "OpenSSL cannot encrypt");
@@ -408,21 +407,20 @@ crypto_aead_open(const struct crypto_aead_key *key, struct slice aad,
 	memcpy(tag, cipher.data + len, sizeof(tag));
 	ctx = EVP_CIPHER_CTX_new();
 	ok = ctx != NULL &&
-	    EVP_DecryptInit_ex2(
-	        ctx, ciphers[key->aead], key->key, key->nonce, NULL) == 1 &&
-	    (aad.len == 0 ||
-	        EVP_DecryptUpdate(ctx, NULL, &n, aad.data, (int)aad.len) ==
-	            1) &&
-	    EVP_DecryptUpdate(ctx, out, &n, cipher.data, (int)len) == 1 &&
-	    (size_t)n == len &&
-	    EVP_CIPHER_CTX_ctrl(
-	        ctx, EVP_CTRL_AEAD_SET_TAG, CRYPTO_TAG_LEN, tag) == 1 &&
-	    EVP_DecryptFinal_ex(ctx, out + n, &tail) == 1 && tail == 0;
+	     EVP_DecryptInit_ex2(
+		 ctx, ciphers[key->aead], key->key, key->nonce, NULL) == 1 &&
+	     (aad.len == 0 || EVP_DecryptUpdate(ctx, NULL, &n, aad.data,
+				  (int)aad.len) == 1) &&
+	     EVP_DecryptUpdate(ctx, out, &n, cipher.data, (int)len) == 1 &&
+	     (size_t)n == len &&
+	     EVP_CIPHER_CTX_ctrl(
+		 ctx, EVP_CTRL_AEAD_SET_TAG, CRYPTO_TAG_LEN, tag) == 1 &&
+	     EVP_DecryptFinal_ex(ctx, out + n, &tail) == 1 && tail == 0;
 	EVP_CIPHER_CTX_free(ctx);
 	if (!ok) {
 		OPENSSL_cleanse(out, len);
-		return err_set(err, ERR_UNTRUSTED,
-		    "the ciphertext does not authenticate");
+		return err_set(
+		    err, ERR_UNTRUSTED, "the ciphertext does not authenticate");
 	}
 	return 0;
 }
@@ -482,8 +480,8 @@ crypto_verify(const char *domain, const uint8_t public_key[32],
 }
 
 void
-crypto_key_id(const char *algorithm, const uint8_t public_key[32],
-    struct id *out_id)
+crypto_key_id(
+    const char *algorithm, const uint8_t public_key[32], struct id *out_id)
 {
 	uint8_t text[CRYPTO_DOMAIN_LEN + 16 + 32] = {0};
 	uint8_t digest[CRYPTO_HASH_LEN];

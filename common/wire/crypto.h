@@ -33,8 +33,8 @@ void crypto_hash_add(struct crypto_hash *hash, struct slice s);
 void crypto_hash_final(struct crypto_hash *hash, uint8_t out[CRYPTO_HASH_LEN]);
 void crypto_hash_free(struct crypto_hash *hash);
 
-void crypto_hmac_sha256(struct slice key, struct slice s,
-    uint8_t out[CRYPTO_HASH_LEN]);
+void crypto_hmac_sha256(
+    struct slice key, struct slice s, uint8_t out[CRYPTO_HASH_LEN]);
 /* Constant time. */
 bool crypto_equal(const void *a, const void *b, size_t len);
 /* Bytes from the operating system; class internal when it has none. */
@@ -49,18 +49,18 @@ int crypto_hkdf_expand(struct slice prk, struct slice info, void *out,
     size_t out_len, struct err *err) ERR_WUR;
 
 /* Raw 32-byte keys. */
-int crypto_ed25519_keypair(uint8_t out_private[32], uint8_t out_public[32],
+int crypto_ed25519_keypair(
+    uint8_t out_private[32], uint8_t out_public[32], struct err *err) ERR_WUR;
+int crypto_ed25519_public(const uint8_t private_key[32], uint8_t out_public[32],
     struct err *err) ERR_WUR;
-int crypto_ed25519_public(const uint8_t private_key[32],
-    uint8_t out_public[32], struct err *err) ERR_WUR;
 int crypto_ed25519_sign(const uint8_t private_key[32], struct slice message,
     uint8_t out_sig[CRYPTO_SIG_LEN], struct err *err) ERR_WUR;
 /* -1 with class untrusted when the signature does not verify. */
 int crypto_ed25519_verify(const uint8_t public_key[32], struct slice message,
     struct slice sig, struct err *err) ERR_WUR;
 
-int crypto_x25519_keypair(uint8_t out_private[32], uint8_t out_public[32],
-    struct err *err) ERR_WUR;
+int crypto_x25519_keypair(
+    uint8_t out_private[32], uint8_t out_public[32], struct err *err) ERR_WUR;
 int crypto_x25519_public(const uint8_t private_key[32], uint8_t out_public[32],
     struct err *err) ERR_WUR;
 /* All-zero results (low-order points) fail with class untrusted. */
@@ -88,23 +88,23 @@ int crypto_aead_open(const struct crypto_aead_key *key, struct slice aad,
  * out must hold plain.len + 16 bytes (seal) or cipher.len - 16 (open). On a
  * failed open out is cleansed and the class is untrusted. */
 int crypto_gcm_seal(const uint8_t key[32], const uint8_t nonce[12],
-    struct slice aad, struct slice plain, uint8_t *out, struct err *err)
-    ERR_WUR;
+    struct slice aad, struct slice plain, uint8_t *out,
+    struct err *err) ERR_WUR;
 int crypto_gcm_open(const uint8_t key[32], const uint8_t nonce[12],
-    struct slice aad, struct slice cipher, uint8_t *out, struct err *err)
-    ERR_WUR;
+    struct slice aad, struct slice cipher, uint8_t *out,
+    struct err *err) ERR_WUR;
 
 /* GALR's signature: Ed25519 over a 32-byte domain (text, zero padded) followed
  * by SHA-512 of the message. domain is at most 32 characters. */
 int crypto_sign(const char *domain, const uint8_t private_key[32],
-    struct slice message, uint8_t out_sig[CRYPTO_SIG_LEN], struct err *err)
-    ERR_WUR;
+    struct slice message, uint8_t out_sig[CRYPTO_SIG_LEN],
+    struct err *err) ERR_WUR;
 int crypto_verify(const char *domain, const uint8_t public_key[32],
     struct slice message, struct slice sig, struct err *err) ERR_WUR;
 
 /* First 16 bytes of SHA-256 over a domain, the algorithm name ("ed25519",
  * "x25519", "curve") and the raw public key. */
-void crypto_key_id(const char *algorithm, const uint8_t public_key[32],
-    struct id *out_id);
+void crypto_key_id(
+    const char *algorithm, const uint8_t public_key[32], struct id *out_id);
 
 #endif

@@ -11,23 +11,23 @@
 
 enum envelope_check {
 	CHECK_OK = 0,
-	CHECK_SIZE,          /* file, header or recipient caps */
+	CHECK_SIZE, /* file, header or recipient caps */
 	CHECK_MAGIC,
-	CHECK_HEADER,        /* header does not parse */
+	CHECK_HEADER, /* header does not parse */
 	CHECK_SENDER_UNKNOWN,
 	CHECK_SENDER_REVOKED,
 	CHECK_KEY_UNKNOWN,
 	CHECK_KEY_REVOKED,
-	CHECK_ROLE,          /* this sender may not send this type */
+	CHECK_ROLE, /* this sender may not send this type */
 	CHECK_SIGNATURE,
 	CHECK_REALM,
-	CHECK_RECIPIENT,     /* not addressed to me */
+	CHECK_RECIPIENT, /* not addressed to me */
 	CHECK_TYPE,
-	CHECK_FUTURE,        /* issued more than five minutes ahead */
+	CHECK_FUTURE, /* issued more than five minutes ahead */
 	CHECK_EXPIRED,
-	CHECK_LATE,          /* sequence below the last: dropped */
-	CHECK_DUPLICATE,     /* same sequence, same hash: acknowledge again */
-	CHECK_EQUIVOCATION,  /* same sequence, another hash: alarm */
+	CHECK_LATE,         /* sequence below the last: dropped */
+	CHECK_DUPLICATE,    /* same sequence, same hash: acknowledge again */
+	CHECK_EQUIVOCATION, /* same sequence, another hash: alarm */
 	CHECK_LENGTH,
 	CHECK_RATIO,
 	CHECK_CIPHER_HASH,
@@ -35,17 +35,17 @@ enum envelope_check {
 	CHECK_COMMITMENT,
 	CHECK_CHUNK,
 	CHECK_INFLATE,
-	CHECK_PAYLOAD,       /* payload or section does not parse */
+	CHECK_PAYLOAD, /* payload or section does not parse */
 	CHECK_MANIFEST_KEY,
 	CHECK_MANIFEST_SIGNATURE,
 	CHECK_MANIFEST_FIELDS,
 	CHECK_MANIFEST_FUTURE,
-	CHECK_STREAM_OLDER,      /* skipped, not refused */
+	CHECK_STREAM_OLDER, /* skipped, not refused */
 	CHECK_STREAM_EQUIVOCATION,
 	CHECK_AUDIENCE,
 	CHECK_SECTION_HASH,
-	CHECK_SECTION_ORDER,     /* ids not strictly ascending, versions outside */
-	CHECK_SECTION_GAP,       /* base above what is held */
+	CHECK_SECTION_ORDER, /* ids not strictly ascending, versions outside */
+	CHECK_SECTION_GAP,   /* base above what is held */
 	CHECK_ROOT,
 	CHECK_COUNT
 };
@@ -55,12 +55,12 @@ const char *envelope_check_name(enum envelope_check check);
 
 /* What is remembered of a sender and type between runs. */
 struct envelope_seen {
-	uint64_t sequence;                /* 0: nothing yet */
-	uint8_t hash[CRYPTO_HASH_LEN];    /* SHA-256 of the header bytes */
+	uint64_t sequence;             /* 0: nothing yet */
+	uint8_t hash[CRYPTO_HASH_LEN]; /* SHA-256 of the header bytes */
 };
 
 struct envelope_recipient {
-	const char *name;                 /* "" for the hub */
+	const char *name; /* "" for the hub */
 	struct id key_id;
 	uint8_t public_key[32];
 };
@@ -82,15 +82,15 @@ int envelope_seal(const struct envelope_seal_options *options,
     struct slice payload, struct buf *out, struct err *err) ERR_WUR;
 
 struct envelope_open_options {
-	const struct registry *registry;  /* NULL only for join and welcome */
+	const struct registry *registry; /* NULL only for join and welcome */
 	/* For a join or welcome, where the registry cannot know the sender: the
 	 * signing key to expect. */
 	const uint8_t *sender_key;
 	struct id realm;
-	const char *me;                   /* "" for the hub */
+	const char *me; /* "" for the hub */
 	const struct keys *keys;
 	int64_t now_ms;
-	uint32_t types;                   /* bit set: 1u << type accepted */
+	uint32_t types; /* bit set: 1u << type accepted */
 	/* Looks up what was seen last of this sender and type. */
 	int (*seen)(void *arg, const char *sender, Galr__EnvelopeType type,
 	    struct envelope_seen *out_seen, struct err *err);
@@ -102,7 +102,7 @@ struct envelope {
 	char sender[64];
 	uint64_t sequence;
 	int64_t issued_at;
-	uint8_t hash[CRYPTO_HASH_LEN];    /* of the header, for envelope_seen */
+	uint8_t hash[CRYPTO_HASH_LEN]; /* of the header, for envelope_seen */
 	struct buf payload;
 };
 
@@ -111,14 +111,15 @@ struct envelope {
  * the signature verified, with out filled as far as the header goes. The
  * caller records (sequence, hash) in the transaction that takes the payload
  * in. envelope_fini() frees. */
-int envelope_open(struct slice file, const struct envelope_open_options *options,
-    struct envelope *out, struct err *err) ERR_WUR;
+int envelope_open(struct slice file,
+    const struct envelope_open_options *options, struct envelope *out,
+    struct err *err) ERR_WUR;
 void envelope_fini(struct envelope *envelope);
 
 /* Refuses nothing but malformed bytes, authenticates nothing: type, sender
  * and sequence for logs and file names. */
-int envelope_peek(struct slice file, struct envelope *out, struct err *err)
-    ERR_WUR;
+int envelope_peek(
+    struct slice file, struct envelope *out, struct err *err) ERR_WUR;
 
 /* max(last + 1, now): sequences and versions follow the clock, so that a
  * restored backup goes on above its own past. */
@@ -133,19 +134,20 @@ envelope_next(uint64_t last, int64_t now_ms)
 /* Payload of the three regular types. The arena holds the unpacked message;
  * its maximum is LIMIT_UNPACK_BYTES. Checks every length that PROTOCOL.md
  * fixes (ids 16, hashes 32, caps). */
-int payload_pack(const Galr__Payload *payload, struct buf *out,
-    struct err *err) ERR_WUR;
+int payload_pack(
+    const Galr__Payload *payload, struct buf *out, struct err *err) ERR_WUR;
 int payload_unpack(struct slice bytes, struct arena *arena,
     Galr__Payload **out_payload, struct err *err) ERR_WUR;
 
 /* Section keys in a bundle: one HPKE encapsulation per bundle gives a
- * key-encryption key; wrap number i uses nonce i and the section hash as AAD. */
+ * key-encryption key; wrap number i uses nonce i and the section hash as AAD.
+ */
 struct bundle_kek {
 	uint8_t key[32];
 };
-int bundle_kek_make(const struct envelope_recipient *to,
-    const struct id *realm, uint64_t sequence, struct bundle_kek *out_kek,
-    uint8_t out_enc[32], struct err *err) ERR_WUR;
+int bundle_kek_make(const struct envelope_recipient *to, const struct id *realm,
+    uint64_t sequence, struct bundle_kek *out_kek, uint8_t out_enc[32],
+    struct err *err) ERR_WUR;
 int bundle_kek_open(const struct keys *keys, const struct id *key_id,
     const uint8_t enc[32], const struct id *realm, const char *me,
     uint64_t sequence, struct bundle_kek *out_kek, struct err *err) ERR_WUR;

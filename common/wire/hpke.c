@@ -27,11 +27,9 @@ hpke_suite_kem(void)
 static struct hpke_suite
 hpke_suite_all(enum crypto_aead aead)
 {
-	return (struct hpke_suite){{'H', 'P', 'K', 'E', HPKE_KEM_X25519 >> 8,
-	                               HPKE_KEM_X25519 & 0xff,
-	                               HPKE_KDF_SHA256 >> 8,
-	                               HPKE_KDF_SHA256 & 0xff, 0,
-	                               (uint8_t)aead},
+	return (struct hpke_suite){
+	    {'H', 'P', 'K', 'E', HPKE_KEM_X25519 >> 8, HPKE_KEM_X25519 & 0xff,
+		HPKE_KDF_SHA256 >> 8, HPKE_KDF_SHA256 & 0xff, 0, (uint8_t)aead},
 	    10};
 }
 
@@ -123,11 +121,11 @@ hpke_schedule(enum crypto_aead aead, const uint8_t shared[32],
 
 	context[0] = 0; /* mode_base */
 	if (hpke_extract(&suite, SLICE_NULL, "psk_id_hash", SLICE_NULL,
-	        context + 1, err) < 0 ||
+		context + 1, err) < 0 ||
 	    hpke_extract(
-	        &suite, SLICE_NULL, "info_hash", info, context + 33, err) < 0 ||
+		&suite, SLICE_NULL, "info_hash", info, context + 33, err) < 0 ||
 	    hpke_extract(&suite, slice_make(shared, 32), "secret", SLICE_NULL,
-	        secret, err) < 0)
+		secret, err) < 0)
 		goto out;
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (hpke_expand(&suite, secret, &steps[i], err) < 0)
@@ -159,8 +157,8 @@ hpke_setup_sender(enum crypto_aead aead, const uint8_t recipient_public[32],
 	if (rc == 0)
 		rc = crypto_x25519(private_key, recipient_public, dh, err);
 	if (rc == 0)
-		rc = hpke_kem_secret(
-		    dh, out_enc, recipient_public, shared, err);
+		rc =
+		    hpke_kem_secret(dh, out_enc, recipient_public, shared, err);
 	if (rc == 0)
 		rc = hpke_schedule(aead, shared, info, out_context, err);
 	crypto_cleanse(private_key, sizeof(private_key));

@@ -20,8 +20,8 @@ struct hpke_context {
  * it is not NULL) and gives enc[32] and a context. */
 int hpke_setup_sender(enum crypto_aead aead, const uint8_t recipient_public[32],
     struct slice info, const uint8_t *ephemeral,
-    struct hpke_context *out_context, uint8_t out_enc[32], struct err *err)
-    ERR_WUR;
+    struct hpke_context *out_context, uint8_t out_enc[32],
+    struct err *err) ERR_WUR;
 int hpke_setup_receiver(enum crypto_aead aead, const uint8_t private_key[32],
     const uint8_t enc[32], struct slice info, struct hpke_context *out_context,
     struct err *err) ERR_WUR;

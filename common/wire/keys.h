@@ -13,7 +13,8 @@ struct key_pair {
 	struct id id; /* crypto_key_id() of the public key */
 	uint8_t private_key[32];
 	uint8_t public_key[32];
-	uint8_t endorsement[CRYPTO_SIG_LEN]; /* by the predecessor; signing keys */
+	uint8_t
+	    endorsement[CRYPTO_SIG_LEN]; /* by the predecessor; signing keys */
 	struct id predecessor;
 	bool endorsed;
 };
@@ -30,8 +31,8 @@ int keys_create(const char *dir, struct err *err) ERR_WUR;
  * is missing, malformed or readable by others. */
 int keys_load(const char *dir, struct keys *out_keys, struct err *err) ERR_WUR;
 /* Only the CURVE pair: for the front process. */
-int keys_load_curve(const char *dir, struct key_pair *out_curve,
-    struct err *err) ERR_WUR;
+int keys_load_curve(
+    const char *dir, struct key_pair *out_curve, struct err *err) ERR_WUR;
 void keys_cleanse(struct keys *keys);
 
 /* Rotation, in two steps so that no message is lost: keys_rotate_begin makes
@@ -40,8 +41,8 @@ void keys_cleanse(struct keys *keys);
  * active once the registry lists it. Durable. */
 int keys_rotate_begin(const char *dir, struct keys *keys,
     const struct id *realm, const char *member, struct err *err) ERR_WUR;
-int keys_rotate_finish(const char *dir, struct keys *keys, struct err *err)
-    ERR_WUR;
+int keys_rotate_finish(
+    const char *dir, struct keys *keys, struct err *err) ERR_WUR;
 
 /* "3f2a 91c0 ...": the fingerprint that people compare, SHA-256 over the
  * active public keys (sign, decrypt, curve), 20 bytes as hex groups. text

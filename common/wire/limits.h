@@ -36,6 +36,16 @@
  * of its own). */
 #define LIMIT_UNPACK_BYTES (48 * 1024 * 1024)
 #define LIMIT_OBJECT_UNPACK_BYTES (4 * 1024 * 1024)
+/* The same for a header, before anything is authenticated. */
+#define LIMIT_HEADER_UNPACK_BYTES (512 * 1024)
+/* A manifest with its audience. */
+#define LIMIT_MANIFEST_BYTES (512 * 1024)
+/* Tags that one target asks for. */
+#define LIMIT_WANTS 1024
+/* Why somebody refused something, for people. */
+#define LIMIT_REFUSAL_CHARS 1024
+#define LIMIT_STREAMS_ENDED 4096
+#define LIMIT_KEYS_REVOKED 65536
 /* Receiver's clock tolerance. */
 #define LIMIT_SKEW_MS (5 * 60 * 1000)
 /* How long an envelope may live at most. */

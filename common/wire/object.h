@@ -32,8 +32,8 @@ int object_encode(const struct object *object, struct arena *scratch,
 int object_decode(struct slice body, struct arena *arena,
     struct object *out_object, struct err *err) ERR_WUR;
 /* NULL when the object has no such attribute; names compare without case. */
-const struct object_attribute *object_find(const struct object *object,
-    const char *name);
+const struct object_attribute *object_find(
+    const struct object *object, const char *name);
 /* First value, or the empty slice. */
 struct slice object_first(const struct object *object, const char *name);
 

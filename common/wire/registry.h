@@ -11,8 +11,11 @@
 #include "common/wire/keys.h"
 #include "common/wire/wire.pb-c.h"
 
-enum registry_role { REGISTRY_SIGN = 1, REGISTRY_DECRYPT = 2,
-	REGISTRY_CURVE = 3 };
+enum registry_role {
+	REGISTRY_SIGN = 1,
+	REGISTRY_DECRYPT = 2,
+	REGISTRY_CURVE = 3
+};
 
 struct registry_key {
 	enum registry_role role;
@@ -64,16 +67,16 @@ int registry_encode(const Galr__Registry *message, const struct keys *hub_keys,
     struct buf *out_signed, struct err *err) ERR_WUR;
 
 /* NULL when there is none. name "" gives the hub. */
-const struct registry_member *registry_find(const struct registry *registry,
-    const char *name);
+const struct registry_member *registry_find(
+    const struct registry *registry, const char *name);
 const struct registry_key *registry_member_key(
     const struct registry_member *member, enum registry_role role,
     const struct id *key_id);
 /* The active key of a role, or NULL. */
 const struct registry_key *registry_active_key(
     const struct registry_member *member, enum registry_role role);
-bool registry_key_revoked(const struct registry *registry,
-    const struct id *key_id);
+bool registry_key_revoked(
+    const struct registry *registry, const struct id *key_id);
 /* Is there an unbroken chain of endorsements from one signing key of this
  * member to another (RFC-less; PROTOCOL.md "Pinning")? */
 bool registry_key_follows(const struct registry *registry,
@@ -82,8 +85,8 @@ bool registry_key_follows(const struct registry *registry,
 
 /* May the member publish this mail address (local@domain)? Domains match
  * whole or, allotted as "*.example", any depth below example. */
-bool registry_domain_allotted(const struct registry_member *member,
-    struct slice address);
+bool registry_domain_allotted(
+    const struct registry_member *member, struct slice address);
 
 /* Member and policy names: 1..63 of A-Z a-z 0-9 . _ -, first a letter or
  * digit. Compared without case; kept as given. */

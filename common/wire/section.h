@@ -2,10 +2,11 @@
  * Sections: sealed blobs without recipients, named by the SHA-256 of all their
  * bytes. Written and read as streams, in memory bounded by the chunk size.
  *
- *   "GALS" 0x01 | salt[32] | commitment[32] | u64be plain | u64be packed | chunks
+ *   "GALS" 0x01 | salt[32] | commitment[32] | chunks | u64be plain | u64be
+ * packed
  *
- * A chunk is up to 64 KiB of the zlib stream under AES-256-GCM; nonce = u64be
- * counter, 3 zero bytes, final flag; AAD = SHA-256 of magic, salt, commitment.
+ * A chunk is up to 64 KiB of the zlib stream under AES-256-GCM (chunk.h). The
+ * lengths stand behind the chunks, so that writing and hashing take one pass.
  * Records inside are length-delimited (varint) protobuf messages: SectionHead,
  * then SectionObjects in strictly ascending id order.
  */
@@ -45,8 +46,8 @@ int section_writer_add(struct section_writer *writer,
  * head.records must equal the records added. Frees the writer either way;
  * after a failure the file is gone. */
 int section_writer_close(struct section_writer *writer,
-    uint8_t out_sha256[CRYPTO_HASH_LEN], uint64_t *out_length, struct err *err)
-    ERR_WUR;
+    uint8_t out_sha256[CRYPTO_HASH_LEN], uint64_t *out_length,
+    struct err *err) ERR_WUR;
 /* Gives up: frees and removes the file. NULL is legal. */
 void section_writer_abort(struct section_writer *writer);
 
