@@ -40,8 +40,10 @@ enum process_end process_wait(struct process *p, int *out_status);
 /* SIGTERM, then SIGKILL after grace_ms; reaps. No-op when none runs. */
 void process_stop(struct process *p, int64_t grace_ms);
 
-/* Runs argv (execvp) with stdin from input and stdout into output, both
- * bounded, until deadline_ms. out_status is the exit code. */
+/* Runs argv (execvp, NULL-terminated) with an empty stdin and appends its
+ * stdout to output, until deadline_ms (0: none). out_status is the exit code,
+ * 127 when argv[0] cannot be run. Too much output is class limit; a timeout or
+ * a death by signal is class temporary. */
 struct buf;
 int process_run(const char *const argv[], struct buf *output,
     int64_t deadline_ms, int *out_status, struct err *err) ERR_WUR;
