@@ -12,8 +12,6 @@
 #include "common/base/mem.h"
 #include "common/spool/spool_internal.h"
 
-#define REFUSED_KEEP 16
-
 int
 spool_open(
     const char *root, uint64_t quota, struct spool **out_spool, struct err *err)
@@ -50,8 +48,8 @@ spool_name_valid(const char *name)
 	       strspn(name, ok) == len;
 }
 
-static int
-names_check(const char *peer, const char *name, struct err *err)
+int
+spool_names_check(const char *peer, const char *name, struct err *err)
 {
 	if (!spool_name_valid(peer))
 		return err_set(err, ERR_INTERNAL, "bad spool peer name");
@@ -66,7 +64,7 @@ spool_peer_add(struct spool *spool, const char *peer, struct err *err)
 	static const char *const leaves[] = {"in", "out", "tmp"};
 	int rc = 0;
 
-	if (names_check(peer, NULL, err) < 0)
+	if (spool_names_check(peer, NULL, err) < 0)
 		return -1;
 	for (size_t i = 0; rc == 0 && i < 3; i++) {
 		char *dir = spool_peer_dir(spool, peer, leaves[i]);
@@ -84,7 +82,7 @@ spool_peer_remove(struct spool *spool, const char *peer, struct err *err)
 	char *dir;
 	int rc;
 
-	if (names_check(peer, NULL, err) < 0)
+	if (spool_names_check(peer, NULL, err) < 0)
 		return -1;
 	dir = fsio_join(spool->root, peer);
 	rc = access(dir, F_OK) < 0 ? 0 : fsio_remove_tree(dir, err);
@@ -295,7 +293,7 @@ spool_put(struct spool *spool, const char *peer, enum spool_box box,
 	const char **paths = NULL;
 	int lock = -1, rc = -1;
 
-	if (names_check(peer, name, err) < 0)
+	if (spool_names_check(peer, name, err) < 0)
 		return -1;
 	if (blob_count > SPOOL_BLOBS_MAX || envelope.len == 0)
 		return err_set(err, ERR_INTERNAL,
@@ -324,9 +322,8 @@ spool_put(struct spool *spool, const char *peer, enum spool_box box,
 	return rc;
 }
 
-/* The smallest message name above after: 1, 0, -1. */
-static int
-box_first(const char *dir, const char *after, char name[SPOOL_NAME_SIZE],
+int
+spool_box_first(const char *dir, const char *after, char name[SPOOL_NAME_SIZE],
     struct err *err)
 {
 	DIR *d = opendir(dir);
@@ -361,18 +358,22 @@ spool_next(struct spool *spool, const char *peer, enum spool_box box,
     const char *after, struct spool_message *out_message, struct err *err)
 {
 	struct spool_message *m = out_message;
+	char start[SPOOL_NAME_SIZE] = "";
 	char *dir, *path = NULL;
 	int rc;
 
+	/* Callers walk with after = out_message->name. */
+	if (after != NULL)
+		memcpy(start, after, strnlen(after, sizeof(start) - 1));
 	memset(m, 0, sizeof(*m));
-	if (names_check(peer, NULL, err) < 0)
+	if (spool_names_check(peer, NULL, err) < 0)
 		return -1;
 	dir = spool_box_dir(spool, peer, box);
 	for (;;) {
 		spool_message_fini(m);
 		free(path);
 		path = NULL;
-		rc = box_first(dir, after, m->name, err);
+		rc = spool_box_first(dir, start, m->name, err);
 		if (rc <= 0)
 			break;
 		path = spool_file(dir, m->name, ".galr");
@@ -411,7 +412,7 @@ spool_read(struct spool *spool, const char *peer, enum spool_box box,
 	char *dir, *path;
 	int rc;
 
-	if (names_check(peer, name, err) < 0)
+	if (spool_names_check(peer, name, err) < 0)
 		return -1;
 	dir = spool_box_dir(spool, peer, box);
 	path = spool_file(dir, name, ".galr");
@@ -419,6 +420,28 @@ spool_read(struct spool *spool, const char *peer, enum spool_box box,
 	free(path);
 	free(dir);
 	return rc;
+}
+
+char *
+spool_message_path(
+    struct spool *spool, const char *peer, enum spool_box box, const char *name)
+{
+	char *dir = spool_box_dir(spool, peer, box);
+	char *path = spool_file(dir, name, ".galr");
+
+	free(dir);
+	return path;
+}
+
+bool
+spool_same(struct spool *spool, const char *peer, enum spool_box box,
+    const struct spool_message *message)
+{
+	char *path = spool_message_path(spool, peer, box, message->name);
+	bool same = spool_mark(path, NULL) == message->mark;
+
+	free(path);
+	return same;
 }
 
 char *
@@ -453,7 +476,7 @@ drop_marked(struct spool *spool, const char *peer, enum spool_box box,
 	char *dir = NULL, *path = NULL;
 	int lock, rc = 0;
 
-	if (names_check(peer, name, err) < 0)
+	if (spool_names_check(peer, name, err) < 0)
 		return -1;
 	lock = spool_lock(spool, peer, err);
 	if (lock < 0)
@@ -480,80 +503,6 @@ spool_drop_same(struct spool *spool, const char *peer, enum spool_box box,
     const struct spool_message *message, struct err *err)
 {
 	return drop_marked(spool, peer, box, message->name, message->mark, err);
-}
-
-/* Removes the oldest refused messages beyond the newest REFUSED_KEEP. */
-static void
-refused_prune(const char *dir)
-{
-	for (;;) {
-		char oldest[SPOOL_NAME_SIZE] = "", name[SPOOL_NAME_SIZE] = "";
-		struct timespec when = {0};
-		struct stat st;
-		unsigned count = 0;
-		char *path;
-
-		while (
-		    box_first(dir, count == 0 ? NULL : name, name, NULL) > 0) {
-			path = spool_file(dir, name, ".galr");
-			if (stat(path, &st) == 0 &&
-			    (oldest[0] == '\0' ||
-				st.st_ctim.tv_sec < when.tv_sec ||
-				(st.st_ctim.tv_sec == when.tv_sec &&
-				    st.st_ctim.tv_nsec < when.tv_nsec))) {
-				memcpy(oldest, name, sizeof(oldest));
-				when = st.st_ctim;
-			}
-			free(path);
-			count++;
-		}
-		if (count <= REFUSED_KEEP)
-			return;
-		path = spool_file(dir, oldest, ".reason");
-		(void)unlink(path);
-		free(path);
-		path = spool_file(dir, oldest, ".galr");
-		if (unlink(path) < 0)
-			count = 0;
-		free(path);
-		if (count == 0)
-			return;
-	}
-}
-
-int
-spool_refuse(struct spool *spool, const char *peer, enum spool_box box,
-    const char *name, const char *reason, struct err *err)
-{
-	char *dir = NULL, *refused = NULL, *from = NULL, *to = NULL;
-	char *why = NULL;
-	int lock, rc = -1;
-
-	if (names_check(peer, name, err) < 0)
-		return -1;
-	lock = spool_lock(spool, peer, err);
-	if (lock < 0)
-		return -1;
-	dir = spool_box_dir(spool, peer, box);
-	refused = spool_peer_dir(spool, peer, "refused");
-	from = spool_file(dir, name, ".galr");
-	to = spool_file(refused, name, ".galr");
-	why = spool_file(refused, name, ".reason");
-	if (fsio_mkdirs(refused, err) < 0 ||
-	    fsio_write(why, slice_str(reason), 0600, err) < 0 ||
-	    spool_rename(from, to, err) < 0 ||
-	    spool_box_drop(dir, name, err) < 0)
-		goto out;
-	refused_prune(refused);
-	rc = fsio_sync_dir(refused, err);
-out:
-	close(lock);
-	free(why);
-	free(to);
-	free(from);
-	free(refused);
-	free(dir);
-	return rc;
 }
 
 int

@@ -62,8 +62,8 @@ int spool_put(struct spool *spool, const char *peer, enum spool_box box,
     const char *name, struct slice envelope, const struct spool_blob *blobs,
     const char *const *blob_paths, size_t blob_count, struct err *err) ERR_WUR;
 
-/* Oldest message after `after` (NULL: the first): 1, 0 none, -1. Freed with
- * spool_message_fini. */
+/* Oldest message after `after` (NULL: the first; may be out_message->name): 1,
+ * 0 none, -1. Freed with spool_message_fini. */
 int spool_next(struct spool *spool, const char *peer, enum spool_box box,
     const char *after, struct spool_message *out_message,
     struct err *err) ERR_WUR;
@@ -71,6 +71,12 @@ void spool_message_fini(struct spool_message *message);
 /* Reads an envelope; out's maximum is the cap. */
 int spool_read(struct spool *spool, const char *peer, enum spool_box box,
     const char *name, struct buf *out, struct err *err) ERR_WUR;
+/* Path of a message's envelope, in a string that the caller frees. */
+char *spool_message_path(struct spool *spool, const char *peer,
+    enum spool_box box, const char *name);
+/* Is the message still the one that spool_next gave? */
+bool spool_same(struct spool *spool, const char *peer, enum spool_box box,
+    const struct spool_message *message);
 /* Path of a blob of that peer's box, in a string that the caller frees. */
 char *spool_blob_path(struct spool *spool, const char *peer, enum spool_box box,
     const uint8_t sha256[SPOOL_HASH_LEN]);
@@ -120,9 +126,9 @@ int spool_receive_message(struct spool *spool, const char *peer,
 bool spool_has_blob(struct spool *spool, const char *peer, enum spool_box box,
     const struct spool_blob *blob);
 
-/* A descriptor that becomes readable when any message appears in a box
- * (inotify); spool_watch_read() empties it. The peer may not exist yet: watch
- * the peer after creating it with spool_peer_add. */
+/* A descriptor that becomes readable when any message appears in a box or
+ * leaves it (inotify); spool_watch_read() empties it. The peer may not exist
+ * yet: watch the peer after creating it with spool_peer_add. */
 int spool_watch_open(struct spool *spool, int *out_fd, struct err *err) ERR_WUR;
 int spool_watch_peer(struct spool *spool, int fd, const char *peer,
     enum spool_box box, struct err *err) ERR_WUR;

@@ -11,6 +11,14 @@ struct spool {
 	uint64_t quota;
 };
 
+/* Class internal unless both may be file names; name may be NULL. */
+int spool_names_check(const char *peer, const char *name, struct err *err)
+    ERR_WUR;
+/* The smallest message name of a box above after (NULL: the first): 1, 0 none,
+ * -1. */
+int spool_box_first(const char *dir, const char *after,
+    char name[SPOOL_NAME_SIZE], struct err *err) ERR_WUR;
+
 /* ROOT/PEER/in or out, in a string that the caller frees. */
 char *spool_box_dir(
     const struct spool *spool, const char *peer, enum spool_box box);

@@ -26,7 +26,8 @@ spool_watch_peer(struct spool *spool, int fd, const char *peer,
 		return -1;
 	dir = spool_box_dir(spool, peer, box);
 	/* Envelopes always appear by rename; adding a watch twice is one. */
-	if (inotify_add_watch(fd, dir, IN_MOVED_TO | IN_ONLYDIR) < 0)
+	if (inotify_add_watch(fd, dir, IN_MOVED_TO | IN_DELETE | IN_ONLYDIR) <
+	    0)
 		rc = err_set_errno(err, ERR_IO, "watch %s", dir);
 	free(dir);
 	return rc;
