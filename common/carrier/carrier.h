@@ -13,18 +13,18 @@
 struct carrier_counters {
 	uint64_t messages_in, messages_out;
 	uint64_t bytes_in, bytes_out; /* payload of frames, both ways */
-	uint64_t refused; /* connections or frames refused */
+	uint64_t refused;             /* connections or frames refused */
 };
 
 /* --- ZeroMQ, hub side: ROUTER with CURVE and ZAP (zmq_hub.c) --- */
 struct carrier_zmq_hub_options {
-	const char *endpoint;      /* tcp://0.0.0.0:4710 */
+	const char *endpoint;                       /* tcp://0.0.0.0:4710 */
 	const uint8_t *curve_public, *curve_secret; /* 32 bytes each */
 	/* "curve-key-hex peer-name" lines, rewritten by rename; re-read when it
 	 * changes. A peer named join-* may only send and fetch its own join. */
 	const char *members_path;
 	struct spool *spool;
-	const char *status_path;   /* counters and connected peers, JSON */
+	const char *status_path; /* counters and connected peers, JSON */
 };
 /* Runs until SIGTERM. Proves first, with a random key, that strangers are
  * refused (ZAP fails open unless its domain is set and enforced): class
@@ -35,11 +35,11 @@ int carrier_zmq_hub_run(const struct carrier_zmq_hub_options *options,
 
 /* --- ZeroMQ, spoke side: DEALER (zmq_spoke.c) --- */
 struct carrier_zmq_spoke_options {
-	const char *endpoint;      /* tcp://hub.example:4710 */
+	const char *endpoint; /* tcp://hub.example:4710 */
 	const uint8_t *hub_curve_public;
 	const uint8_t *curve_public, *curve_secret;
 	struct spool *spool;
-	const char *peer;          /* spool peer that stands for the hub */
+	const char *peer; /* spool peer that stands for the hub */
 	const char *status_path;
 	/* once: return when the out box is empty and the hub has nothing more,
 	 * or when deadline_ms (monotonic interval) has passed: class temporary

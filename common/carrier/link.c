@@ -103,7 +103,8 @@ carrier_link_input(struct carrier_link *link,
 	}
 	switch (message->type) {
 	case CARRIER_OFFER:
-		return link_recv_offer(link, message, now, err);
+		link_recv_offer(link, message, now);
+		break;
 	case CARRIER_DATA:
 		return link_recv_data(link, message, now, err);
 	case CARRIER_FETCH:

@@ -82,10 +82,6 @@ struct link_recv {
 	bool tell_done, tell_refused;
 	uint32_t tell_offer;
 	enum carrier_reason tell_reason;
-	/* The last message that became durable: offered again, it is
-	 * acknowledged without a transfer. */
-	char last_name[SPOOL_NAME_SIZE];
-	uint8_t last_sha256[SPOOL_HASH_LEN];
 };
 
 struct carrier_link {
@@ -115,8 +111,8 @@ void link_send_refused(
 enum carrier_sent link_send_pump(struct carrier_link *link, int64_t now);
 
 void link_recv_reset(struct carrier_link *link);
-int link_recv_offer(struct carrier_link *link, const struct carrier_message *m,
-    int64_t now, struct err *err) ERR_WUR;
+void link_recv_offer(
+    struct carrier_link *link, const struct carrier_message *m, int64_t now);
 int link_recv_data(struct carrier_link *link, const struct carrier_message *m,
     int64_t now, struct err *err) ERR_WUR;
 void link_recv_gone(struct carrier_link *link, const struct carrier_message *m);

@@ -84,7 +84,9 @@ piece_hash(const struct link_recv *r, size_t i, uint64_t *out_length)
 	return r->sha256;
 }
 
-/* Are the very bytes in the in box already? Then an earlier DONE was lost. */
+/* Are the very bytes in the in box already? Then an earlier DONE was lost. A
+ * message that a worker took out is taken again: re-sending is how a peer asks
+ * for an acknowledgement that it misses. */
 static bool
 recv_known(struct carrier_link *link)
 {
@@ -94,9 +96,6 @@ recv_known(struct carrier_link *link)
 	bool known = false;
 	char *path;
 
-	if (strcmp(r->last_name, r->message.name) == 0 &&
-	    memcmp(r->last_sha256, r->sha256, SPOOL_HASH_LEN) == 0)
-		return true;
 	path = spool_message_path(
 	    link->options.spool, link->options.peer, SPOOL_IN, r->message.name);
 	known = access(path, F_OK) == 0;
@@ -135,7 +134,7 @@ recv_start(struct carrier_link *link, int64_t now, struct err *err)
 	return 0;
 }
 
-static int
+static void
 copy_message(struct link_recv *r, const struct carrier_message *m)
 {
 	size_t n = m->message.blob_count;
@@ -150,17 +149,15 @@ copy_message(struct link_recv *r, const struct carrier_message *m)
 		memcpy(r->message.blobs, m->message.blobs,
 		    n * sizeof(*r->message.blobs));
 	r->have = mem_calloc(n + 1, sizeof(*r->have));
-	return 0;
 }
 
-int
-link_recv_offer(struct carrier_link *link, const struct carrier_message *m,
-    int64_t now, struct err *err)
+void
+link_recv_offer(
+    struct carrier_link *link, const struct carrier_message *m, int64_t now)
 {
 	struct link_recv *r = &link->recv;
 	struct err why = {0};
 
-	(void)err;
 	/* An answer about the former offer has no reader any more. */
 	recv_forget(link);
 	r->tell_done = false;
@@ -172,17 +169,17 @@ link_recv_offer(struct carrier_link *link, const struct carrier_message *m,
 		m->message.length > SPOOL_JOIN_QUOTA)) {
 		err_set(&why, ERR_LIMIT, "too large for a newcomer");
 		recv_refuse(link, CARRIER_REASON_SIZE, &why);
-		return 0;
+		return;
 	}
 	if (recv_known(link)) {
 		r->tell_done = true;
 		r->tell_offer = r->offer;
 		recv_forget(link);
-		return 0;
+		return;
 	}
 	if (recv_start(link, now, &why) < 0)
 		recv_refuse_class(link, &why);
-	return 0;
+	return;
 }
 
 void
@@ -197,8 +194,6 @@ recv_complete(struct carrier_link *link)
 {
 	struct link_recv *r = &link->recv;
 
-	memcpy(r->last_name, r->message.name, sizeof(r->last_name));
-	memcpy(r->last_sha256, r->sha256, SPOOL_HASH_LEN);
 	r->tell_done = true;
 	r->tell_offer = r->offer;
 	link->counters.messages_in++;
@@ -383,6 +378,9 @@ link_recv_pump(struct carrier_link *link, int64_t now)
 	struct carrier_message m = {0};
 	struct err err = {0};
 
+	/* The spoke reconnects instead; see carrier_link_stalled. */
+	if (r->active && link->options.hub && now >= r->deadline)
+		recv_forget(link);
 	recv_advance(link, now);
 	while (sent == CARRIER_SENT && r->active &&
 	       r->asked_count < CARRIER_CREDITS) {

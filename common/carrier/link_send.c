@@ -89,13 +89,12 @@ static int
 hash_envelope(struct carrier_link *link, const struct spool_message *m,
     uint8_t out[SPOOL_HASH_LEN], struct err *err)
 {
-	struct link_send *s = &link->send;
 	struct buf envelope;
 	int rc = -1;
 
 	buf_init(&envelope, CARRIER_ENVELOPE_MAX);
-	if (spool_read(s == NULL ? NULL : link->options.spool,
-		link->options.peer, SPOOL_OUT, m->name, &envelope, err) < 0)
+	if (spool_read(link->options.spool, link->options.peer, SPOOL_OUT,
+		m->name, &envelope, err) < 0)
 		goto out;
 	if (!spool_same(
 		link->options.spool, link->options.peer, SPOOL_OUT, m) ||
@@ -127,7 +126,10 @@ send_take(struct carrier_link *link, struct spool_message *m, int64_t now)
 			log_err(&err, "message not sent peer=%s name=%s",
 			    link->options.peer, m->name);
 		spool_message_fini(m);
-		s->retry_at = now + LINK_REFUSED_MAX_MS;
+		s->waiting = true;
+		s->retry_at =
+		    now + (err.class == ERR_TEMPORARY ? LINK_REFUSED_MIN_MS
+						      : LINK_REFUSED_MAX_MS);
 		return;
 	}
 	s->message = *m;
@@ -217,7 +219,7 @@ link_send_fetch(struct carrier_link *link, const struct carrier_message *m,
 	struct link_request *r;
 	uint64_t length;
 
-	if (m->received > s->sent || m->received < s->received)
+	if (m->received > s->sent)
 		return err_set(err, ERR_BAD_DATA,
 		    "link: claims chunks that were not sent");
 	send_landed(link, m->received);
