@@ -12,24 +12,34 @@
 #include "common/ldap/writer.h"
 #include "common/wire/object.h"
 
-enum dialect_kind { DIALECT_AUTO, DIALECT_EXCHANGE, DIALECT_AD,
-	DIALECT_OPENLDAP };
+enum dialect_kind {
+	DIALECT_AUTO,
+	DIALECT_EXCHANGE,
+	DIALECT_AD,
+	DIALECT_OPENLDAP
+};
 
 struct dialect;
 
 /* Reads rootDSE and schema. kind AUTO finds it; the others are checked against
  * what the server is. Class config when the server is none of them. The
  * provenance attribute defaults to extensionName (AD) or labeledURI
- * (OpenLDAP); the schema must know it. */
+ * (OpenLDAP); the schema must know it. The session is borrowed: it must outlive
+ * the dialect, which asks the schema late. */
 int dialect_open(struct session *session, enum dialect_kind kind,
     const char *provenance_attribute, struct dialect **out_dialect,
     struct err *err) ERR_WUR;
 void dialect_close(struct dialect *dialect);
+/* Reads what the schema says of the contact class and of every attribute that
+ * contacts carry, once; the questions below then cost nothing. They load by
+ * themselves what is missing, and say no or 0 when that fails: an import calls
+ * this first, so that a failure is an error and not a short answer. */
+int dialect_load(const struct dialect *dialect, struct err *err) ERR_WUR;
 enum dialect_kind dialect_kind(const struct dialect *dialect);
 const char *dialect_kind_name(enum dialect_kind kind);
 /* Naming contexts that hold people: the default one on AD, all on OpenLDAP. */
-const char *const *dialect_contexts(const struct dialect *dialect,
-    size_t *out_count);
+const char *const *dialect_contexts(
+    const struct dialect *dialect, size_t *out_count);
 const char *dialect_provenance_attribute(const struct dialect *dialect);
 /* Does the schema define an attribute, and does the contact class allow it? */
 bool dialect_has_attribute(const struct dialect *dialect, const char *name);
@@ -50,11 +60,13 @@ const char *dialect_export_filter(const struct dialect *dialect);
 const char *const *dialect_export_attributes(const struct dialect *dialect);
 /* objectGUID or entryUUID. Class bad data when missing or odd. */
 int dialect_entry_id(const struct dialect *dialect,
-    const struct search_entry *entry, struct id *out_id, struct err *err)
-    ERR_WUR;
-/* The entry as an object with canonical names; lives in arena. kind is
- * unspecified for what is no recipient. Hidden, extensionAttributes and
- * provenance are found in the raw entry by the caller's policy. */
+    const struct search_entry *entry, struct id *out_id,
+    struct err *err) ERR_WUR;
+/* The entry as an object with canonical names, in the order in which the server
+ * gave them (object_encode() sorts). The arrays live in arena; names and values
+ * may point into the entry, so that they end with the next search_step(). kind
+ * is unspecified for what is no recipient. The id, object classes and the
+ * provenance attribute are left out: policies find them in the raw entry. */
 int dialect_read_object(const struct dialect *dialect,
     const struct search_entry *entry, struct arena *arena,
     struct object *out_object, struct err *err) ERR_WUR;
@@ -63,7 +75,9 @@ int dialect_read_object(const struct dialect *dialect,
 /* For reading the whole forest's addresses: filter and attributes. */
 const char *dialect_address_filter(const struct dialect *dialect);
 const char *const *dialect_address_attributes(const struct dialect *dialect);
-/* All attributes that contacts of ours carry, for reading them back. */
+/* All attributes that contacts of ours carry, under this directory's names, for
+ * reading them back; with objectGUID or entryUUID and objectClass, which are
+ * never written. */
 const char *const *dialect_contact_attributes(const struct dialect *dialect);
 /* A wanted contact (canonical names, single cn, provenance under the name
  * "provenance") into this directory's attributes, object classes included;

@@ -55,8 +55,8 @@ int search_read(struct session *session, const char *dn,
     const char *const *attributes, struct arena *arena,
     struct search_entry *out_entry, struct err *err) ERR_WUR;
 
-const struct search_attribute *search_find(const struct search_entry *entry,
-    const char *name);
+const struct search_attribute *search_find(
+    const struct search_entry *entry, const char *name);
 struct slice search_first(const struct search_entry *entry, const char *name);
 
 /* Appends a value to a filter, RFC 4515 escaped: ( ) * \ NUL and every byte

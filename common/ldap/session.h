@@ -12,8 +12,12 @@
 struct ldap; /* libldap's handle */
 struct session;
 
-enum session_bind { SESSION_SIMPLE, SESSION_GSSAPI, SESSION_EXTERNAL,
-	SESSION_ANONYMOUS };
+enum session_bind {
+	SESSION_SIMPLE,
+	SESSION_GSSAPI,
+	SESSION_EXTERNAL,
+	SESSION_ANONYMOUS
+};
 enum session_tls { SESSION_TLS_LDAPS, SESSION_TLS_STARTTLS, SESSION_TLS_NONE };
 
 struct session_options {

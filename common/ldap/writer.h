@@ -41,8 +41,8 @@ struct writer_result {
 };
 
 /* Returns -1 with err set to stop writing. */
-typedef int writer_result_fn(void *arg, const struct writer_result *result,
-    struct err *err);
+typedef int writer_result_fn(
+    void *arg, const struct writer_result *result, struct err *err);
 
 struct writer;
 

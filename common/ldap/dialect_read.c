@@ -1,0 +1,272 @@
+#include "common/ldap/dialect_impl.h"
+
+#include <strings.h>
+
+#include "common/base/buf.h"
+#include "common/ldap/dn.h"
+
+/* Attributes added to those of the entry: proxyAddresses. */
+#define EXTRA_ATTRIBUTES 1
+
+int
+dialect_entry_id(const struct dialect *dialect,
+    const struct search_entry *entry, struct id *out_id, struct err *err)
+{
+	const char *name = dialect_is_ad(dialect) ? "objectGUID" : "entryUUID";
+	struct slice value = search_first(entry, name);
+	int rc;
+
+	if (value.len == 0)
+		return err_set(err, ERR_BAD_DATA,
+		    "%s: entry \"%s\" has no %s; let the account read it",
+		    session_uri(dialect->session), entry->dn, name);
+	rc = dialect_is_ad(dialect) ? id_from_slice(value, out_id, err)
+				    : id_parse(value, out_id, err);
+	if (rc != 0)
+		err_prepend(err, "%s: entry \"%s\": %s",
+		    session_uri(dialect->session), entry->dn, name);
+	return rc;
+}
+
+/* Recipients that Exchange keeps for itself (msExchRecipientTypeDetails). */
+static bool
+is_system_type(int64_t type)
+{
+	static const int64_t system[] = {
+	    INT64_C(8192),          /* SystemAttendant */
+	    INT64_C(16384),         /* SystemMailbox */
+	    INT64_C(8388608),       /* Arbitration */
+	    INT64_C(16777216),      /* MailboxPlan */
+	    INT64_C(536870912),     /* Discovery */
+	    INT64_C(68719476736),   /* PublicFolderMailbox */
+	    INT64_C(549755813888),  /* Monitoring */
+	    INT64_C(4398046511104), /* AuditLog */
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(system) / sizeof(system[0]); i++) {
+		if (system[i] == type)
+			return true;
+	}
+	return false;
+}
+
+static int64_t
+decimal(struct slice text)
+{
+	bool negative = text.len > 0 && text.data[0] == '-';
+	int64_t n = 0;
+	size_t i;
+
+	for (i = negative; i < text.len && i < 19; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return 0;
+		n = n * 10 + (text.data[i] - '0');
+	}
+	return negative ? -n : n;
+}
+
+/* The most special class decides; all classes of an entry are listed. */
+static Galr__Kind
+kind_ad(const struct search_attribute *classes)
+{
+	static const struct {
+		const char *class;
+		Galr__Kind kind;
+	} table[] = {
+	    {"computer", GALR__KIND__KIND_UNSPECIFIED},
+	    {"contact", GALR__KIND__KIND_CONTACT},
+	    {"group", GALR__KIND__KIND_GROUP},
+	    {"msExchDynamicDistributionList", GALR__KIND__KIND_DYNAMIC_GROUP},
+	    {"publicFolder", GALR__KIND__KIND_PUBLIC_FOLDER},
+	    {"user", GALR__KIND__KIND_USER},
+	};
+	size_t i, k;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		for (k = 0; classes != NULL && k < classes->value_count; k++) {
+			if (slice_equal_case(
+				classes->values[k], slice_str(table[i].class)))
+				return table[i].kind;
+		}
+	}
+	return GALR__KIND__KIND_UNSPECIFIED;
+}
+
+static bool
+is_internal(const struct dialect *dialect, const char *name)
+{
+	/* Asked for each attribute of each entry. */
+	if (strchr("oOeEmM", name[0]) == NULL &&
+	    (name[0] | 0x20) != (dialect->provenance[0] | 0x20))
+		return false;
+	return strcasecmp(name, "objectClass") == 0 ||
+	       strcasecmp(name, "objectGUID") == 0 ||
+	       strcasecmp(name, "entryUUID") == 0 ||
+	       strcasecmp(name, "msExchRecipientTypeDetails") == 0 ||
+	       strcasecmp(name, dialect->provenance) == 0;
+}
+
+/* What one directory allows several of and Active Directory only one. */
+static bool
+is_single(const char *canonical)
+{
+	return strcasecmp(canonical, "description") != 0 &&
+	       strcasecmp(canonical, "postOfficeBox") != 0 &&
+	       strcasecmp(canonical, "userSMIMECertificate") != 0;
+}
+
+struct reading {
+	struct object_attribute *list;
+	size_t count;
+};
+
+static void
+reading_add(struct reading *r, const char *name, const struct slice *values,
+    size_t count)
+{
+	if (count > 0)
+		r->list[r->count++] =
+		    (struct object_attribute){name, values, count};
+}
+
+static void
+read_ad(const struct dialect *dialect, const struct search_entry *entry,
+    struct reading *r, struct object *out)
+{
+	size_t i;
+
+	out->kind = kind_ad(search_find(entry, "objectClass"));
+	out->recipient_type =
+	    decimal(search_first(entry, "msExchRecipientTypeDetails"));
+	if (is_system_type(out->recipient_type))
+		out->kind = GALR__KIND__KIND_UNSPECIFIED;
+	for (i = 0; i < entry->attribute_count; i++) {
+		const struct search_attribute *a = &entry->attributes[i];
+
+		if (!is_internal(dialect, a->name))
+			reading_add(r, a->name, a->values, a->value_count);
+	}
+}
+
+/* cn has many values on OpenLDAP; the one that names the entry is meant. NULL
+ * when the entry is not named by cn. */
+static const struct slice *
+cn_of_rdn(const struct search_entry *entry, const struct search_attribute *cn)
+{
+	const struct slice *found = NULL;
+	struct buf value;
+	size_t i;
+
+	if (cn->value_count < 2 ||
+	    !slice_starts_case(slice_str(entry->dn), SLICE_LIT("cn=")))
+		return NULL;
+	buf_init(&value, 4096);
+	if (dn_rdn_value(entry->dn, &value, NULL) == 0) {
+		for (i = 0; i < cn->value_count && found == NULL; i++) {
+			if (slice_equal_case(cn->values[i], buf_slice(&value)))
+				found = &cn->values[i];
+		}
+	}
+	buf_fini(&value);
+	return found;
+}
+
+/* "SMTP:first", "smtp:others": the form in which AD keeps addresses. */
+static int
+add_proxies(
+    const struct search_attribute *mail, struct arena *arena, struct reading *r)
+{
+	struct slice *values =
+	    arena_calloc(arena, mail->value_count, sizeof(*values));
+	uint8_t *text;
+	size_t i, len;
+
+	if (values == NULL)
+		return -1;
+	for (i = 0; i < mail->value_count; i++) {
+		len = mail->values[i].len;
+		text = arena_alloc(arena, len + 5);
+		if (text == NULL)
+			return -1;
+		memcpy(text, i == 0 ? "SMTP:" : "smtp:", 5);
+		memcpy(text + 5, mail->values[i].data, len);
+		values[i] = slice_make(text, len + 5);
+	}
+	reading_add(r, "proxyAddresses", values, mail->value_count);
+	return 0;
+}
+
+static void
+read_openldap_attribute(const struct search_entry *entry,
+    const struct search_attribute *a, struct reading *r)
+{
+	const char *name = dialect_canonical_openldap(a->name);
+	const struct slice *values = a->values;
+	size_t count = a->value_count;
+
+	if (name == NULL)
+		name = a->name;
+	/* Both mean the department: ou wins. */
+	if (strcmp(name, "department") == 0 &&
+	    strcasecmp(a->name, "departmentNumber") == 0 &&
+	    search_find(entry, "ou") != NULL)
+		return;
+	if (strcasecmp(name, "cn") == 0 && cn_of_rdn(entry, a) != NULL)
+		values = cn_of_rdn(entry, a);
+	if (count > 1 && is_single(name))
+		count = 1;
+	reading_add(r, name, values, count);
+}
+
+static int
+read_openldap(const struct dialect *dialect, const struct search_entry *entry,
+    struct arena *arena, struct reading *r, struct object *out)
+{
+	const struct search_attribute *classes =
+	    search_find(entry, "objectClass");
+	size_t i;
+
+	for (i = 0; classes != NULL && i < classes->value_count; i++) {
+		if (slice_equal_case(
+			classes->values[i], SLICE_LIT("inetOrgPerson")))
+			out->kind = GALR__KIND__KIND_USER;
+	}
+	for (i = 0; i < entry->attribute_count; i++) {
+		const struct search_attribute *a = &entry->attributes[i];
+
+		if (is_internal(dialect, a->name))
+			continue;
+		read_openldap_attribute(entry, a, r);
+		if (strcasecmp(a->name, "mail") == 0 && a->value_count > 0 &&
+		    add_proxies(a, arena, r) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+dialect_read_object(const struct dialect *dialect,
+    const struct search_entry *entry, struct arena *arena,
+    struct object *out_object, struct err *err)
+{
+	struct reading r = {NULL, 0};
+	int rc = 0;
+
+	*out_object = (struct object){
+	    .kind = GALR__KIND__KIND_UNSPECIFIED, .source_dn = entry->dn};
+	r.list = arena_calloc(
+	    arena, entry->attribute_count + EXTRA_ATTRIBUTES, sizeof(*r.list));
+	if (r.list == NULL)
+		rc = -1;
+	else if (dialect_is_ad(dialect))
+		read_ad(dialect, entry, &r, out_object);
+	else
+		rc = read_openldap(dialect, entry, arena, &r, out_object);
+	if (rc != 0)
+		return err_set(
+		    err, ERR_LIMIT, "entry \"%s\" is too large", entry->dn);
+	out_object->attributes = r.list;
+	out_object->attribute_count = r.count;
+	return 0;
+}

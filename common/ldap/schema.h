@@ -1,0 +1,37 @@
+/*
+ * What a directory's schema says of the attributes that contacts use. Active
+ * Directory is asked name by name (a few indexed look-ups; its subschema
+ * weighs a megabyte), others by their subschema entry (RFC 4512 section 4.2),
+ * and both only when somebody wants to know.
+ */
+#ifndef COMMON_LDAP_SCHEMA_H
+#define COMMON_LDAP_SCHEMA_H
+
+#include "common/ldap/search.h"
+
+enum schema_syntax { SCHEMA_TEXT, SCHEMA_DN, SCHEMA_PRINTABLE, SCHEMA_OTHER };
+
+struct schema;
+
+/* base: AD's schemaNamingContext, or the subschema entry. contact_class: whose
+ * attributes count as allowed, with its superiors and auxiliary classes. The
+ * session is borrowed and must outlive the schema. */
+struct schema *schema_new(struct session *session, bool active_directory,
+    const char *base, const char *contact_class);
+void schema_free(struct schema *schema);
+/* Looks these up at once (NULL-terminated; a no-op for known ones). */
+int schema_fetch(
+    struct schema *schema, const char *const *names, struct err *err) ERR_WUR;
+/* Reads everything about the contact class. A failure stays and is given again
+ * by every later call. */
+int schema_load(struct schema *schema, struct err *err) ERR_WUR;
+
+/* These load what they need; when that fails they say no, and the next
+ * schema_load() tells why. */
+bool schema_has(struct schema *schema, const char *name);
+bool schema_contact_allows(struct schema *schema, const char *name);
+/* rangeUpper on AD; 0: none known (slapd enforces no lengths). */
+size_t schema_max(struct schema *schema, const char *name);
+enum schema_syntax schema_syntax(struct schema *schema, const char *name);
+
+#endif
