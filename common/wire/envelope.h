@@ -83,8 +83,10 @@ int envelope_seal(const struct envelope_seal_options *options,
 
 struct envelope_open_options {
 	const struct registry *registry; /* NULL only for join and welcome */
-	/* For a join or welcome, where the registry cannot know the sender: the
-	 * signing key to expect. */
+	/* The signing key to expect on a welcome: the hub's, from the
+	 * invitation. A join is signed by the key that stands in its signature
+	 * block, and says no more than that its author has that key: the
+	 * caller compares out->signer with the request's keys and the MAC. */
 	const uint8_t *sender_key;
 	struct id realm;
 	const char *me; /* "" for the hub */
@@ -103,6 +105,7 @@ struct envelope {
 	uint64_t sequence;
 	int64_t issued_at;
 	uint8_t hash[CRYPTO_HASH_LEN]; /* of the header, for envelope_seen */
+	uint8_t signer[32];            /* public key that verified */
 	struct buf payload;
 };
 

@@ -44,6 +44,22 @@ int keys_rotate_begin(const char *dir, struct keys *keys,
 int keys_rotate_finish(
     const char *dir, struct keys *keys, struct err *err) ERR_WUR;
 
+/* The statement by which a signing key names its successor: signature of the
+ * old key, domain "galr/1 key change", over realm, u8 length and member name
+ * ("" for the hub), old and new public key. */
+struct keys_change {
+	const struct id *realm;
+	const char *member;
+	const uint8_t *old_public; /* 32 bytes each */
+	const uint8_t *new_public;
+};
+int keys_change_sign(const struct keys_change *change,
+    const uint8_t old_private[32], uint8_t out_sig[CRYPTO_SIG_LEN],
+    struct err *err) ERR_WUR;
+/* Class untrusted when it does not verify. */
+int keys_change_verify(const struct keys_change *change,
+    const uint8_t sig[CRYPTO_SIG_LEN], struct err *err) ERR_WUR;
+
 /* "3f2a 91c0 ...": the fingerprint that people compare, SHA-256 over the
  * active public keys (sign, decrypt, curve), 20 bytes as hex groups. text
  * holds KEYS_FINGERPRINT_SIZE bytes. */

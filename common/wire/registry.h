@@ -92,6 +92,15 @@ bool registry_domain_allotted(
  * digit. Compared without case; kept as given. */
 bool registry_name_valid(const char *name);
 
+/* Segments of A-Z a-z 0-9 . _ - with "/" between them, none empty, at most
+ * LIMIT_TAG_CHARS. */
+bool registry_tag_valid(const char *tag);
+/* Lower-case letter-digit-hyphen labels (RFC 1123 section 2.1; IDNs in their
+ * A-label form), "*." allowed in front. */
+bool registry_domain_valid(const char *domain);
+/* Equal without regard to ASCII case. */
+bool registry_name_equal(const char *a, const char *b);
+
 /* Does a tag pattern match a tag? Whole segments: NORTH means NORTH/...,
  * never NORTHWEST/...; "*" alone means all. */
 bool registry_tag_match(const char *pattern, const char *tag);
