@@ -83,10 +83,8 @@ int envelope_seal(const struct envelope_seal_options *options,
 
 struct envelope_open_options {
 	const struct registry *registry; /* NULL only for join and welcome */
-	/* The signing key to expect on a welcome: the hub's, from the
-	 * invitation. A join is signed by the key that stands in its signature
-	 * block, and says no more than that its author has that key: the
-	 * caller compares out->signer with the request's keys and the MAC. */
+	/* For a join or welcome, where the registry cannot know the sender: the
+	 * signing key to expect. It judges only these two types. */
 	const uint8_t *sender_key;
 	struct id realm;
 	const char *me; /* "" for the hub */

@@ -3,8 +3,7 @@
  *
  *   "GALR" 0x01 | u32be header length | header | signature block | chunks
  *
- * Signature block: u8 kind | kind 1: key id[16], kind 2 (join only): the public
- * key[32] | signature[64].
+ * Signature block: u8 1 | key id[16] | signature[64].
  *
  * The header's last field is cipher_sha256 (tag 0x7a, length 0x20). The chunks'
  * AAD is the SHA-256 of the header bytes before that field: it cannot cover
@@ -28,7 +27,7 @@
 #define ENVELOPE_HASH_TAG 0x7a
 #define ENVELOPE_HASH_FIELD_LEN (2 + CRYPTO_HASH_LEN)
 
-enum envelope_signature { ENVELOPE_BY_ID = 1, ENVELOPE_BY_KEY = 2 };
+#define ENVELOPE_SIGNED_BY_ID 1
 
 /* HPKE info of a content key wrap: label, realm, type, sender, recipient (each
  * with a length byte), sequence. out holds ENVELOPE_INFO_MAX bytes. */

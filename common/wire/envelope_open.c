@@ -60,8 +60,7 @@ envelope_check_name(enum envelope_check check)
 struct opening {
 	const struct envelope_open_options *options;
 	struct slice header_bytes;
-	struct slice key_id;     /* signature block: 16 bytes or empty */
-	struct slice public_key; /* 32 bytes or empty */
+	struct slice key_id;
 	struct slice sig;
 	struct slice chunks;
 	const Galr__EnvelopeHeader *header;
@@ -86,7 +85,6 @@ open_frame(struct opening *o, struct slice file, struct err *err)
 	struct reader r;
 	struct slice magic;
 	uint32_t len;
-	uint8_t kind;
 
 	if (file.len > LIMIT_ENVELOPE_BYTES)
 		return refuse(err, ERR_LIMIT, CHECK_SIZE, "too long");
@@ -100,13 +98,9 @@ open_frame(struct opening *o, struct slice file, struct err *err)
 		return refuse(
 		    err, ERR_LIMIT, CHECK_SIZE, "its header is too long");
 	o->header_bytes = reader_take(&r, len);
-	kind = reader_u8(&r);
-	if (kind == ENVELOPE_BY_ID)
-		o->key_id = reader_take(&r, ID_LEN);
-	else if (kind == ENVELOPE_BY_KEY)
-		o->public_key = reader_take(&r, 32);
-	else
+	if (reader_u8(&r) != ENVELOPE_SIGNED_BY_ID)
 		r.failed = true;
+	o->key_id = reader_take(&r, ID_LEN);
 	o->sig = reader_take(&r, CRYPTO_SIG_LEN);
 	if (r.failed || len == 0)
 		return refuse(err, ERR_BAD_DATA, CHECK_HEADER,
@@ -187,7 +181,7 @@ open_registry_key(struct opening *o, struct envelope *out, struct err *err)
 {
 	const struct registry *registry = o->options->registry;
 	const struct registry_member *member = NULL;
-	const struct registry_key *key = NULL;
+	const struct registry_key *key;
 	struct id key_id;
 
 	if (registry != NULL)
@@ -198,14 +192,12 @@ open_registry_key(struct opening *o, struct envelope *out, struct err *err)
 	if (member->revoked)
 		return refuse(err, ERR_UNTRUSTED, CHECK_SENDER_REVOKED,
 		    "its sender is revoked");
-	if (o->key_id.len == ID_LEN) {
-		memcpy(key_id.bytes, o->key_id.data, ID_LEN);
-		/* For ever: even when the registry no longer lists it. */
-		if (registry_key_revoked(registry, &key_id))
-			return refuse(err, ERR_UNTRUSTED, CHECK_KEY_REVOKED,
-			    "its signing key is revoked");
-		key = registry_member_key(member, REGISTRY_SIGN, &key_id);
-	}
+	memcpy(key_id.bytes, o->key_id.data, ID_LEN);
+	/* For ever: even when the registry no longer lists it. */
+	if (registry_key_revoked(registry, &key_id))
+		return refuse(err, ERR_UNTRUSTED, CHECK_KEY_REVOKED,
+		    "its signing key is revoked");
+	key = registry_member_key(member, REGISTRY_SIGN, &key_id);
 	if (key == NULL)
 		return refuse(err, ERR_UNTRUSTED, CHECK_KEY_UNKNOWN,
 		    "its signing key is not one of the sender's");
@@ -216,23 +208,17 @@ open_registry_key(struct opening *o, struct envelope *out, struct err *err)
 static int
 open_sender(struct opening *o, struct envelope *out, struct err *err)
 {
-	uint32_t types = o->options->types;
+	Galr__EnvelopeType type = o->header->type;
 	struct id key_id;
 
-	if (o->header->type == GALR__ENVELOPE_TYPE__ENVELOPE_JOIN &&
-	    (types & 1u << GALR__ENVELOPE_TYPE__ENVELOPE_JOIN)) {
-		if (o->public_key.len != 32)
-			return refuse(err, ERR_UNTRUSTED, CHECK_KEY_UNKNOWN,
-			    "a join without its signing key");
-		memcpy(out->signer, o->public_key.data, 32);
-		return 0;
-	}
-	if (o->header->type == GALR__ENVELOPE_TYPE__ENVELOPE_WELCOME &&
-	    o->options->sender_key != NULL) {
+	if (o->options->sender_key != NULL &&
+	    (type == GALR__ENVELOPE_TYPE__ENVELOPE_JOIN ||
+		type == GALR__ENVELOPE_TYPE__ENVELOPE_WELCOME)) {
 		crypto_key_id("ed25519", o->options->sender_key, &key_id);
 		if (!slice_equal(o->key_id, id_slice(&key_id)))
 			return refuse(err, ERR_UNTRUSTED, CHECK_KEY_UNKNOWN,
-			    "it is signed by another key than the hub's");
+			    "it is signed by another key than the "
+			    "invitation's");
 		memcpy(out->signer, o->options->sender_key, 32);
 		return 0;
 	}

@@ -198,13 +198,8 @@ seal_finish(struct seal *seal, struct buf *out, struct err *err)
 	buf_add(out, slice_make(ENVELOPE_MAGIC, ENVELOPE_MAGIC_LEN));
 	buf_add_u32be(out, (uint32_t)seal->prefix.len);
 	buf_add(out, buf_slice(&seal->prefix));
-	if (seal->options->type == GALR__ENVELOPE_TYPE__ENVELOPE_JOIN) {
-		buf_add_byte(out, ENVELOPE_BY_KEY);
-		buf_add(out, slice_make(key->public_key, 32));
-	} else {
-		buf_add_byte(out, ENVELOPE_BY_ID);
-		buf_add(out, id_slice(&key->id));
-	}
+	buf_add_byte(out, ENVELOPE_SIGNED_BY_ID);
+	buf_add(out, id_slice(&key->id));
 	buf_add(out, slice_make(sig, sizeof(sig)));
 	buf_add(out, buf_slice(&seal->cipher));
 	return buf_check(out, "envelope", err);
