@@ -1,5 +1,7 @@
 #include "spoke/pins.h"
 
+#include <stdarg.h>
+#include <strings.h>
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -396,24 +398,59 @@ pins_good(struct spoke_store *store, const struct registry *registry,
 	return 0;
 }
 
+/* Did the operator accept that the hub ended this stream? 1, 0, -1. */
+static int
+end_accepted(struct spoke_store *store, const char *member, const char *stream,
+    struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(store_db(store),
+		"SELECT 1 FROM pin_end WHERE member = ?1 AND stream = ?2",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_text(stmt, 1, member);
+	db_bind_text(stmt, 2, stream);
+	rc = db_step(stmt, err);
+	if (rc > 0)
+		db_reset(stmt);
+	return rc;
+}
+
+static int
+end_accept(struct spoke_store *store, const char *member, const char *stream,
+    struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(store_db(store),
+		"INSERT OR IGNORE INTO pin_end(member, stream) VALUES(?1, ?2)",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_text(stmt, 1, member);
+	db_bind_text(stmt, 2, stream);
+	return db_run(stmt, err);
+}
+
 int
 pins_stream_good(struct spoke_store *store, const struct registry *registry,
     const char *member, const char *stream, char *out_reason, struct err *err)
 {
 	const struct registry_member *m = registry_find(registry, member);
 	int rc = pins_good(store, registry, member, out_reason, err);
-	struct pin pin;
 
 	if (rc <= 0 || m == NULL)
 		return rc;
-	if (pin_get(store, member, &pin, err) < 0)
-		return -1;
-	for (size_t i = 0; i < m->ended_count && !pin.accepted; i++)
-		if (strcasecmp(m->ended_streams[i], stream) == 0) {
+	for (size_t i = 0; i < m->ended_count; i++) {
+		if (strcasecmp(m->ended_streams[i], stream) != 0)
+			continue;
+		rc = end_accepted(store, member, stream, err);
+		if (rc == 0)
 			(void)snprintf(out_reason, PINS_REASON_MAX,
 			    "the hub says that it ended");
-			return 0;
-		}
+		return rc;
+	}
 	return 1;
 }
 
@@ -447,9 +484,14 @@ pins_release(struct spoke_store *store, const struct registry *registry,
 	p.pin.known = true;
 	p.pin.accepted = true;
 	p.pin.revoked = p.member->revoked;
-	if (keys_unpin(&p, err) < 0 || member_check(&p, err) < 0) {
-		db_rollback(store_db(store));
-		return -1;
-	}
+	if (keys_unpin(&p, err) < 0 || member_check(&p, err) < 0)
+		goto fail;
+	for (size_t i = 0; i < p.member->ended_count; i++)
+		if (end_accept(store, member, p.member->ended_streams[i], err) <
+		    0)
+			goto fail;
 	return db_commit(store_db(store), err);
+fail:
+	db_rollback(store_db(store));
+	return -1;
 }
