@@ -1,0 +1,37 @@
+/*
+ * Reading the source: search every base of an export policy, shape each entry,
+ * and take the whole into the replica, or nothing of it. A search that dies,
+ * loses a page or finds nothing where there was something is an error, and then
+ * the last version stands. FEATURES E1, E15, E18.
+ */
+#ifndef SPOKE_COLLECT_H
+#define SPOKE_COLLECT_H
+
+#include "common/replica/replica.h"
+#include "spoke/shape.h"
+
+struct collect_options {
+	const struct spoke_conf *conf;
+	const struct export_policy *policy;
+	bool full;        /* read even when the directory's mark is unchanged */
+	bool allow_empty; /* a base that became empty is meant to be */
+	bool allow_deletions; /* the operator released what the guard held */
+	/* What the hub holds: a version below or at it (with another content)
+	 * comes from a restored backup, and the next one must lie above. */
+	uint64_t hub_version;
+	const uint8_t *hub_root;
+	int64_t now_ms;
+};
+
+struct collect_result {
+	bool unchanged; /* the mark says so: nothing was read */
+	struct replica_changes changes;
+	struct shape_counts counts;
+};
+
+/* Class limit when a guard holds (E15 minimum, errors, deletions), config when
+ * a base vanished; err names server, base and cause. */
+int collect_run(const struct collect_options *options, struct replica *replica,
+    struct collect_result *out_result, struct err *err) ERR_WUR;
+
+#endif
