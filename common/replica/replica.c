@@ -53,8 +53,8 @@ const struct db_schema replica_schema = {
 };
 
 static int
-replica_hash_take(struct db *db, struct slice blob, uint8_t *out,
-    struct err *err)
+replica_hash_take(
+    struct db *db, struct slice blob, uint8_t *out, struct err *err)
 {
 	if (blob.len != CRYPTO_HASH_LEN)
 		return err_set(err, ERR_IO,
@@ -71,9 +71,9 @@ replica_meta_load(struct db *db, struct replica_meta *out_meta, struct err *err)
 	int rc;
 
 	if (db_prepare(db,
-	        "SELECT version, floor, count, bytes, issued_at, root, terms "
-	        "FROM state",
-	        &stmt, err) < 0)
+		"SELECT version, floor, count, bytes, issued_at, root, terms "
+		"FROM state",
+		&stmt, err) < 0)
 		return -1;
 	rc = db_step(stmt, err);
 	if (rc < 0)
@@ -97,15 +97,15 @@ replica_meta_load(struct db *db, struct replica_meta *out_meta, struct err *err)
 }
 
 int
-replica_meta_store(struct db *db, const struct replica_meta *meta,
-    struct err *err)
+replica_meta_store(
+    struct db *db, const struct replica_meta *meta, struct err *err)
 {
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "UPDATE state SET version = ?1, floor = ?2, count = ?3, "
-	        "bytes = ?4, issued_at = ?5, root = ?6, terms = ?7",
-	        &stmt, err) < 0)
+		"UPDATE state SET version = ?1, floor = ?2, count = ?3, "
+		"bytes = ?4, issued_at = ?5, root = ?6, terms = ?7",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, meta->state.version);
 	db_bind_u64(stmt, 2, meta->state.floor);
@@ -118,8 +118,8 @@ replica_meta_store(struct db *db, const struct replica_meta *meta,
 }
 
 int
-replica_manifest_store(struct db *db, struct slice signed_bytes,
-    struct err *err)
+replica_manifest_store(
+    struct db *db, struct slice signed_bytes, struct err *err)
 {
 	struct db_stmt *stmt;
 
@@ -130,24 +130,24 @@ replica_manifest_store(struct db *db, struct slice signed_bytes,
 }
 
 int
-replica_checkpoint_record(struct db *db, const struct replica_meta *meta,
-    struct err *err)
+replica_checkpoint_record(
+    struct db *db, const struct replica_meta *meta, struct err *err)
 {
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "INSERT OR REPLACE INTO checkpoint (version, root, count) "
-	        "VALUES (?1, ?2, ?3)",
-	        &stmt, err) < 0)
+		"INSERT OR REPLACE INTO checkpoint (version, root, count) "
+		"VALUES (?1, ?2, ?3)",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, meta->state.version);
 	db_bind_blob(stmt, 2, slice_make(meta->state.root, CRYPTO_HASH_LEN));
 	db_bind_u64(stmt, 3, meta->state.count);
 	if (db_run(stmt, err) < 0 ||
 	    db_prepare(db,
-	        "DELETE FROM checkpoint WHERE version <= (SELECT version FROM "
-	        "checkpoint ORDER BY version DESC LIMIT 1 OFFSET ?1)",
-	        &stmt, err) < 0)
+		"DELETE FROM checkpoint WHERE version <= (SELECT version FROM "
+		"checkpoint ORDER BY version DESC LIMIT 1 OFFSET ?1)",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_i64(stmt, 1, REPLICA_CHECKPOINTS);
 	return db_run(stmt, err);
@@ -236,7 +236,7 @@ replica_write_begin(struct replica *replica, struct err *err)
 		if (!db_moved(replica->db) &&
 		    !replica_build_decided(replica->path)) {
 			if (replica_meta_load(
-			        replica->db, &replica->meta, err) == 0)
+				replica->db, &replica->meta, err) == 0)
 				return 0;
 			db_rollback(replica->db);
 			return -1;
@@ -245,13 +245,15 @@ replica_write_begin(struct replica *replica, struct err *err)
 		if (replica_reconnect(replica, err) < 0)
 			return -1;
 	}
-	return err_set(err, ERR_TEMPORARY, "%s is being replaced again and "
-	    "again", replica->path);
+	return err_set(err, ERR_TEMPORARY,
+	    "%s is being replaced again and "
+	    "again",
+	    replica->path);
 }
 
 int
-replica_write_commit(struct replica *replica, const struct replica_meta *meta,
-    struct err *err)
+replica_write_commit(
+    struct replica *replica, const struct replica_meta *meta, struct err *err)
 {
 	if (replica_meta_store(replica->db, meta, err) < 0) {
 		db_rollback(replica->db);
@@ -276,15 +278,15 @@ replica_end(struct replica *replica, bool own, int rc, struct err *err)
 }
 
 int
-replica_manifest(struct replica *replica, struct buf *out_signed,
-    struct err *err)
+replica_manifest(
+    struct replica *replica, struct buf *out_signed, struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
 
 	if (replica_fresh(replica, err) < 0 ||
 	    db_prepare(replica->db, "SELECT manifest FROM state", &stmt, err) <
-	        0)
+		0)
 		return -1;
 	rc = db_step(stmt, err);
 	if (rc <= 0)
@@ -295,8 +297,8 @@ replica_manifest(struct replica *replica, struct buf *out_signed,
 }
 
 int
-replica_manifest_set(struct replica *replica, struct slice signed_bytes,
-    struct err *err)
+replica_manifest_set(
+    struct replica *replica, struct slice signed_bytes, struct err *err)
 {
 	bool own = !db_in_transaction(replica->db);
 
@@ -319,8 +321,8 @@ replica_note_check(const char *key, struct err *err)
 }
 
 int
-replica_note_get(struct replica *replica, const char *key, struct buf *out,
-    struct err *err)
+replica_note_get(
+    struct replica *replica, const char *key, struct buf *out, struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
@@ -328,7 +330,7 @@ replica_note_get(struct replica *replica, const char *key, struct buf *out,
 	if (replica_note_check(key, err) < 0 ||
 	    replica_fresh(replica, err) < 0 ||
 	    db_prepare(replica->db, "SELECT value FROM note WHERE key = ?1",
-	        &stmt, err) < 0)
+		&stmt, err) < 0)
 		return -1;
 	db_bind_text(stmt, 1, key);
 	rc = db_step(stmt, err);
@@ -340,14 +342,14 @@ replica_note_get(struct replica *replica, const char *key, struct buf *out,
 }
 
 static int
-replica_note_store(struct db *db, const char *key, struct slice value,
-    struct err *err)
+replica_note_store(
+    struct db *db, const char *key, struct slice value, struct err *err)
 {
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "INSERT OR REPLACE INTO note (key, value) VALUES (?1, ?2)",
-	        &stmt, err) < 0)
+		"INSERT OR REPLACE INTO note (key, value) VALUES (?1, ?2)",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_text(stmt, 1, key);
 	db_bind_blob(stmt, 2, value);
@@ -375,9 +377,9 @@ replica_get(struct replica *replica, const struct id *id, struct buf *out,
 	int rc;
 
 	if (db_prepare(replica->db,
-	        "SELECT body FROM object INDEXED BY object_id "
-	        "WHERE id = ?1 AND deleted = 0",
-	        &stmt, err) < 0)
+		"SELECT body FROM object INDEXED BY object_id "
+		"WHERE id = ?1 AND deleted = 0",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_blob_static(stmt, 1, id_slice(id));
 	rc = db_step(stmt, err);
@@ -394,14 +396,14 @@ replica_purge_rows(struct db *db, uint64_t floor, struct err *err)
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "DELETE FROM object WHERE rowid IN (SELECT rowid FROM object "
-	        "INDEXED BY object_id WHERE deleted = 1 AND version <= ?1)",
-	        &stmt, err) < 0)
+		"DELETE FROM object WHERE rowid IN (SELECT rowid FROM object "
+		"INDEXED BY object_id WHERE deleted = 1 AND version <= ?1)",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, floor);
 	if (db_run(stmt, err) < 0 ||
 	    db_prepare(db, "DELETE FROM checkpoint WHERE version < ?1", &stmt,
-	        err) < 0)
+		err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, floor);
 	return db_run(stmt, err);

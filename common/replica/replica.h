@@ -27,15 +27,15 @@ struct replica_state {
 /* Opens or creates the file. Class io; a file of another schema version or a
  * damaged one is class io with the cure in the message; a lock held longer
  * than 10 s is class temporary ("database is locked"). */
-int replica_open(const char *path, struct replica **out_replica,
-    struct err *err) ERR_WUR;
+int replica_open(
+    const char *path, struct replica **out_replica, struct err *err) ERR_WUR;
 void replica_close(struct replica *replica);
-void replica_state(const struct replica *replica,
-    struct replica_state *out_state);
+void replica_state(
+    const struct replica *replica, struct replica_state *out_state);
 
 /* The newest SignedManifest kept with the content (empty before the first). */
-int replica_manifest(struct replica *replica, struct buf *out_signed,
-    struct err *err) ERR_WUR;
+int replica_manifest(
+    struct replica *replica, struct buf *out_signed, struct err *err) ERR_WUR;
 /* Replaces the manifest at an unchanged version: a refresh, or the source's
  * own after sealing it. Durable. */
 int replica_manifest_set(struct replica *replica, struct slice signed_bytes,
@@ -60,10 +60,11 @@ struct replica_changes {
 	uint64_t added, modified, deleted, unchanged;
 };
 
-/* One write transaction; nothing is visible before finish. */
-int replica_intake_begin(struct replica *replica,
-    enum replica_intake_mode mode, struct replica_intake **out_intake,
-    struct err *err) ERR_WUR;
+/* One write transaction; nothing is visible before finish. Notes and the
+ * manifest set meanwhile belong to it. Other writers of this stream wait. After
+ * a put or delete failed, finish fails. */
+int replica_intake_begin(struct replica *replica, enum replica_intake_mode mode,
+    struct replica_intake **out_intake, struct err *err) ERR_WUR;
 /* body: an ObjectBody. An id put twice in one intake is class bad data when
  * the bodies differ, else counts once. */
 int replica_intake_put(struct replica_intake *intake, const struct id *id,
@@ -88,12 +89,16 @@ void replica_intake_abort(struct replica_intake *intake);
 int replica_recorded(struct replica *replica, uint64_t version,
     const uint8_t root[32], bool *out_recorded, struct err *err) ERR_WUR;
 /* The base to start a section from for a receiver that holds (version, root):
- * rounded down to a kept checkpoint so that receivers share sections; 0 (full)
- * when it was never recorded, lies below the floor, or the delta would exceed
- * 60 % of the full's bytes. */
+ * rounded down to a rung so that receivers share sections (the newest 16
+ * states, then ever sparser ones, at most 64); 0 (full) when it was never
+ * recorded, lies below the floor, or the delta would exceed 60 % of the full's
+ * bytes. The newest 4096 states are remembered. The present version for a
+ * receiver that has all. */
 int replica_base_choose(struct replica *replica, uint64_t version,
     const uint8_t root[32], uint64_t *out_base, struct err *err) ERR_WUR;
-/* Writes the section (base, current version] to path, in id order. */
+/* Writes the section (base, current version] to path, in id order, from one
+ * snapshot. When another process may write meanwhile, compare out's version
+ * with the manifest's that goes with it. */
 struct replica_section {
 	uint8_t key[CRYPTO_KEY_LEN];
 	uint8_t sha256[CRYPTO_HASH_LEN];
@@ -116,8 +121,8 @@ int replica_section_write(struct replica *replica, const char *member,
 struct replica_apply_options {
 	const struct manifest *manifest;
 	struct slice signed_manifest;
-	int (*check)(void *arg, const struct section_object *object,
-	    struct err *err);
+	int (*check)(
+	    void *arg, const struct section_object *object, struct err *err);
 	void *check_arg;
 };
 int replica_apply(struct replica *replica, struct section_reader *reader,
@@ -132,8 +137,12 @@ int replica_refresh(struct replica *replica, const struct manifest *manifest,
     struct slice signed_manifest, bool *out_fresh, struct err *err) ERR_WUR;
 
 /* --- reading --- */
-/* Live objects in id order, from a consistent snapshot. since: only those whose
- * version is above it, tombstones included (0: all live). */
+/* Live objects in id order, from a consistent snapshot of what is committed.
+ * since: only those that changed after this version of the replica, tombstones
+ * included (0: all live). since must be a version that the replica once had, at
+ * or above its floor; else class internal: compare with replica_state() first,
+ * and read everything when it is below the floor. A row's version only serves
+ * this comparison. */
 struct replica_cursor;
 int replica_cursor_open(struct replica *replica, uint64_t since,
     struct replica_cursor **out_cursor, struct err *err) ERR_WUR;
@@ -141,14 +150,15 @@ int replica_cursor_open(struct replica *replica, uint64_t since,
 int replica_cursor_next(struct replica_cursor *cursor,
     struct section_object *out_object, struct err *err) ERR_WUR;
 void replica_cursor_close(struct replica_cursor *cursor);
-/* 1 found and live, 0 not, -1 error. The body is appended to out. */
+/* 1 found and live, 0 not, -1 error. The body is appended to out. Inside a
+ * full intake into an empty replica nothing is found. */
 int replica_get(struct replica *replica, const struct id *id, struct buf *out,
     struct err *err) ERR_WUR;
 
-/* Forgets tombstones at or below version and raises the floor to it; thins the
- * checkpoints to a ladder (all of the newest 16, then ever sparser, at most
- * 64). */
-int replica_purge(struct replica *replica, uint64_t version, struct err *err)
-    ERR_WUR;
+/* Forgets tombstones at or below version (at most the present one), raises the
+ * floor to it and forgets the states recorded below it. Receivers that hold
+ * something older get a full. */
+int replica_purge(
+    struct replica *replica, uint64_t version, struct err *err) ERR_WUR;
 
 #endif

@@ -5,7 +5,8 @@
  *	  q < s              older: skipped
  *	  q = s              a duplicate, or equivocation: see replica_refresh()
  *	  b > s, or s = 0    a gap
- *	  b = 0              full: a new file that replaces
+ *	  b = 0              full: a new file that replaces (also at q = s when
+ *	                     the copy held decayed)
  *	  else               delta: one transaction
  *
  * Rows whose content changes are stamped above what was held, whatever version
@@ -135,8 +136,8 @@ replica_refresh(struct replica *replica, const struct manifest *manifest,
 
 /* 1: an object, that the caller's check accepted; 0: the end; -1. */
 static int
-replica_job_next(struct replica_job *job, struct section_object *out_object,
-    struct err *err)
+replica_job_next(
+    struct replica_job *job, struct section_object *out_object, struct err *err)
 {
 	const struct replica_apply_options *options = job->options;
 	int rc = section_reader_next(job->reader, out_object, err);
@@ -157,7 +158,7 @@ replica_job_verify(struct replica_job *job, struct db *db, struct err *err)
 	uint64_t duplicates;
 
 	if (replica_root_compute(
-	        db, state->root, &state->count, &duplicates, err) < 0)
+		db, state->root, &state->count, &duplicates, err) < 0)
 		return -1;
 	if (duplicates == 0 && state->count == manifest->count &&
 	    crypto_equal(state->root, manifest->root, CRYPTO_HASH_LEN))
@@ -240,9 +241,9 @@ replica_delta_doubt(struct replica *replica)
 		return;
 	meta = replica->meta;
 	if (replica_root_compute(replica->db, meta.state.root,
-	        &meta.state.count, &duplicates, &ignored) < 0 ||
+		&meta.state.count, &duplicates, &ignored) < 0 ||
 	    memcmp(meta.state.root, replica->meta.state.root,
-	        CRYPTO_HASH_LEN) == 0) {
+		CRYPTO_HASH_LEN) == 0) {
 		db_rollback(replica->db);
 		return;
 	}
@@ -264,7 +265,7 @@ replica_delta_apply(struct replica_job *job, struct err *err)
 	if (rc < 0 || replica_job_verify(job, replica->db, err) < 0 ||
 	    replica_checkpoint_record(replica->db, &job->meta, err) < 0 ||
 	    replica_manifest_store(
-	        replica->db, job->options->signed_manifest, err) < 0)
+		replica->db, job->options->signed_manifest, err) < 0)
 		return -1;
 	return replica_write_commit(replica, &job->meta, err);
 }
@@ -293,8 +294,8 @@ replica_merge_count(struct replica_job *job, struct replica_merge *merge,
 	while (!merge->ended) {
 		struct slice old_id = db_column_blob(merge->old, 0);
 		struct slice old_hash = db_column_blob(merge->old, 1);
-		int order = id == NULL ? -1
-		                       : slice_compare(old_id, id_slice(id));
+		int order =
+		    id == NULL ? -1 : slice_compare(old_id, id_slice(id));
 
 		if (order > 0)
 			break;
@@ -332,7 +333,7 @@ replica_full_fill(struct replica_job *job, struct replica_merge *merge,
 			    "a deleted object in a full section");
 		crypto_sha256(object.body, hash);
 		if (replica_merge_count(job, merge, &object.id, hash, err) <
-		        0 ||
+			0 ||
 		    replica_row_insert(db, &object, hash, err) < 0)
 			return -1;
 		job->meta.bytes += object.body.len;
@@ -349,9 +350,9 @@ replica_full_apply(struct replica_job *job, struct db *db, struct err *err)
 	int rc;
 
 	if (db_prepare(job->replica->db,
-	        "SELECT id, hash FROM object INDEXED BY object_id "
-	        "WHERE deleted = 0 ORDER BY id",
-	        &merge.old, err) < 0)
+		"SELECT id, hash FROM object INDEXED BY object_id "
+		"WHERE deleted = 0 ORDER BY id",
+		&merge.old, err) < 0)
 		return -1;
 	rc = replica_full_fill(job, &merge, db, err);
 	if (!merge.ended)
@@ -359,6 +360,20 @@ replica_full_apply(struct replica_job *job, struct db *db, struct err *err)
 	if (rc < 0 || db_exec(db, replica_sql_indexes, err) < 0)
 		return -1;
 	return replica_job_verify(job, db, err);
+}
+
+/* Is the content held what the manifest says? True too when the manifest says
+ * something else than the one held: that is not for a section to decide. */
+static bool
+replica_job_intact(const struct replica_job *job)
+{
+	const struct replica_meta *meta = &job->replica->meta;
+	uint8_t terms[CRYPTO_HASH_LEN];
+
+	replica_terms(job->options->manifest, terms);
+	return memcmp(terms, meta->terms, CRYPTO_HASH_LEN) != 0 ||
+	       memcmp(meta->state.root, job->options->manifest->root,
+		   CRYPTO_HASH_LEN) == 0;
 }
 
 /* In whatever transaction was begun: may this section be applied? 1: yes,
@@ -383,7 +398,9 @@ replica_job_admit(struct replica_job *job, struct err *err)
 		    (unsigned long long)manifest->version);
 	if (manifest->version < held)
 		return replica_older(job->replica, manifest->version, err);
-	if (manifest->version == held)
+	/* A full also mends a copy that no longer is what was signed. */
+	if (manifest->version == held &&
+	    (head->base != 0 || replica_job_intact(job)))
 		return 0;
 	if (head->base > held)
 		return replica_gap(job->replica, head->base, err);

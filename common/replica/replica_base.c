@@ -22,8 +22,8 @@ replica_checkpoint_find(struct replica *replica, uint64_t version,
 	    version < replica->meta.state.floor)
 		return 0;
 	if (db_prepare(replica->db,
-	        "SELECT 1 FROM checkpoint WHERE version = ?1 AND root = ?2",
-	        &stmt, err) < 0)
+		"SELECT 1 FROM checkpoint WHERE version = ?1 AND root = ?2",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, version);
 	db_bind_blob(stmt, 2, slice_make(root, CRYPTO_HASH_LEN));
@@ -58,9 +58,9 @@ replica_base_round(struct replica *replica, uint64_t version,
 
 	*out_base = version;
 	if (db_prepare(replica->db,
-	        "SELECT version FROM checkpoint WHERE version >= ?1 "
-	        "ORDER BY version DESC",
-	        &stmt, err) < 0)
+		"SELECT version FROM checkpoint WHERE version >= ?1 "
+		"ORDER BY version DESC",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, replica->meta.state.floor);
 	while ((rc = db_step(stmt, err)) > 0) {
@@ -83,29 +83,29 @@ replica_base_round(struct replica *replica, uint64_t version,
 
 /* Is the delta from base small enough beside a full? */
 static int
-replica_base_pays(struct replica *replica, uint64_t base, bool *out_pays,
-    struct err *err)
+replica_base_pays(
+    struct replica *replica, uint64_t base, bool *out_pays, struct err *err)
 {
 	const struct replica_meta *meta = &replica->meta;
-	uint64_t full = meta->bytes +
-	                meta->state.count * REPLICA_OBJECT_OVERHEAD;
+	uint64_t full =
+	    meta->bytes + meta->state.count * REPLICA_OBJECT_OVERHEAD;
 	struct db_stmt *stmt;
 	uint64_t delta;
 
 	*out_pays = false;
 	if (db_prepare(replica->db,
-	        "SELECT count(*), sum(length) FROM object "
-	        "INDEXED BY object_version WHERE version > ?1",
-	        &stmt, err) < 0)
+		"SELECT count(*), sum(length) FROM object "
+		"INDEXED BY object_version WHERE version > ?1",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, base);
 	if (db_step(stmt, err) < 0)
 		return -1;
 	delta = db_column_u64(stmt, 1) +
-	        db_column_u64(stmt, 0) * REPLICA_OBJECT_OVERHEAD;
+		db_column_u64(stmt, 0) * REPLICA_OBJECT_OVERHEAD;
 	db_reset(stmt);
 	*out_pays = delta <= full / 100 * REPLICA_DELTA_PERCENT +
-	                         full % 100 * REPLICA_DELTA_PERCENT / 100;
+				 full % 100 * REPLICA_DELTA_PERCENT / 100;
 	return 0;
 }
 

@@ -6,8 +6,8 @@
  *	  directory locked: nobody opens PATH
  *	PATH.new -> PATH.ready        decided; a crash before leaves the old one
  *	PATH-wal, PATH-shm removed
- *	PATH.ready -> PATH            a crash before: the next opener goes on here
- *	  directory unlocked, the old connection closed
+ *	PATH.ready -> PATH            a crash before: the next opener goes on
+ *here directory unlocked, the old connection closed
  *
  * Other processes that have the old file open read on in it and find out with
  * db_moved() before they write. SQLite itself leaves the log of a moved file
@@ -32,8 +32,9 @@ int
 replica_dir_lock(const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
-	char *dir = slash == NULL ? mem_strdup(".")
-	                          : mem_strndup(path, (size_t)(slash - path) + 1);
+	char *dir = slash == NULL
+			? mem_strdup(".")
+			: mem_strndup(path, (size_t)(slash - path) + 1);
 	int64_t deadline = clock_mono_ms() + REPLICA_LOCK_MS;
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -48,8 +49,8 @@ replica_dir_lock(const char *path, struct err *err)
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK || clock_mono_ms() > deadline) {
-			err_set_errno(
-			    err, ERR_TEMPORARY, "cannot lock directory %s", dir);
+			err_set_errno(err, ERR_TEMPORARY,
+			    "cannot lock directory %s", dir);
 			close(fd);
 			fd = -1;
 			break;
@@ -77,8 +78,8 @@ replica_build_unlink(const char *path, const char *suffix, struct err *err)
 }
 
 static int
-replica_build_rename(const char *path, const char *from, const char *to,
-    struct err *err)
+replica_build_rename(
+    const char *path, const char *from, const char *to, struct err *err)
 {
 	char *old_name = replica_build_path(path, from);
 	char *new_name = replica_build_path(path, to);
@@ -125,8 +126,8 @@ replica_build_clean(const char *path, struct err *err)
 }
 
 int
-replica_build_begin(struct replica *replica, struct db **out_db,
-    struct err *err)
+replica_build_begin(
+    struct replica *replica, struct db **out_db, struct err *err)
 {
 	char *path = replica_build_path(replica->path, ".new");
 	int rc = -1;
@@ -170,7 +171,7 @@ replica_build_notes(struct db *from, struct db *to, struct err *err)
 		return -1;
 	while ((rc = db_step(get, err)) > 0) {
 		if (db_prepare(to, "INSERT INTO note VALUES (?1, ?2)", &put,
-		        err) < 0) {
+			err) < 0) {
 			rc = -1;
 			break;
 		}
@@ -186,8 +187,8 @@ replica_build_notes(struct db *from, struct db *to, struct err *err)
 }
 
 static int
-replica_build_manifest(struct db *from, struct db *to,
-    struct slice signed_bytes, struct err *err)
+replica_build_manifest(
+    struct db *from, struct db *to, struct slice signed_bytes, struct err *err)
 {
 	struct db_stmt *get;
 	int rc;
@@ -251,8 +252,7 @@ out:
 
 int
 replica_build_commit(struct replica *replica, struct db *db,
-    const struct replica_meta *meta, struct slice signed_bytes,
-    struct err *err)
+    const struct replica_meta *meta, struct slice signed_bytes, struct err *err)
 {
 	if (replica_build_notes(replica->db, db, err) < 0 ||
 	    replica_build_manifest(replica->db, db, signed_bytes, err) < 0 ||

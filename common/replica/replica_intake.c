@@ -20,14 +20,14 @@
 struct replica_intake {
 	struct replica *replica;
 	enum replica_intake_mode mode;
-	struct db *db;     /* replica->db, or the file being built */
-	bool build;        /* db is ours */
-	bool settled;      /* a build has its indexes and no duplicates */
-	bool poisoned;     /* something failed: nothing may be published */
-	uint8_t *seen;     /* one bit a rowid */
+	struct db *db; /* replica->db, or the file being built */
+	bool build;    /* db is ours */
+	bool settled;  /* a build has its indexes and no duplicates */
+	bool poisoned; /* something failed: nothing may be published */
+	uint8_t *seen; /* one bit a rowid */
 	size_t seen_bytes;
-	uint64_t stamp;    /* version of the rows that change */
-	uint64_t bytes;    /* of live bodies, as it would be after finish */
+	uint64_t stamp; /* version of the rows that change */
+	uint64_t bytes; /* of live bodies, as it would be after finish */
 	struct replica_changes changes;
 };
 
@@ -124,20 +124,20 @@ replica_intake_settle(struct replica_intake *intake, struct err *err)
 	if (intake->settled)
 		return 0;
 	if (db_exec(intake->db, replica_sql_indexes, err) < 0 ||
-	    replica_root_compute(
-	        intake->db, root, &count, &duplicates, err) < 0)
+	    replica_root_compute(intake->db, root, &count, &duplicates, err) <
+		0)
 		return -1;
 	if (duplicates > 0) {
 		struct db_stmt *stmt;
 
 		if (db_prepare(intake->db,
-		        "DELETE FROM object WHERE EXISTS (SELECT 1 FROM object "
-		        "AS first INDEXED BY object_id WHERE first.id = "
-		        "object.id AND first.rowid < object.rowid)",
-		        &stmt, err) < 0 ||
+			"DELETE FROM object WHERE EXISTS (SELECT 1 FROM object "
+			"AS first INDEXED BY object_id WHERE first.id = "
+			"object.id AND first.rowid < object.rowid)",
+			&stmt, err) < 0 ||
 		    db_run(stmt, err) < 0 ||
 		    db_prepare(intake->db, "SELECT sum(length) FROM object",
-		        &stmt, err) < 0 ||
+			&stmt, err) < 0 ||
 		    db_step(stmt, err) < 0)
 			return -1;
 		intake->bytes = db_column_u64(stmt, 0);
@@ -176,8 +176,8 @@ replica_intake_change(struct replica_intake *intake,
     const struct replica_row *row, const struct section_object *object,
     const uint8_t *hash, struct err *err)
 {
-	bool same = !row->deleted &&
-	            memcmp(row->hash, hash, CRYPTO_HASH_LEN) == 0;
+	bool same =
+	    !row->deleted && memcmp(row->hash, hash, CRYPTO_HASH_LEN) == 0;
 	uint64_t length = 0;
 
 	if (replica_seen(intake, row->rowid)) {
@@ -185,7 +185,7 @@ replica_intake_change(struct replica_intake *intake,
 			return 0;
 		return replica_intake_twice(&object->id,
 		    row->deleted ? ", deleted and put"
-		                 : " with different content",
+				 : " with different content",
 		    err);
 	}
 	replica_seen_mark(intake, row->rowid);
@@ -247,8 +247,8 @@ replica_intake_put(struct replica_intake *intake, const struct id *id,
 
 /* Makes a live row a tombstone. */
 static int
-replica_intake_bury(struct replica_intake *intake, int64_t rowid,
-    struct err *err)
+replica_intake_bury(
+    struct replica_intake *intake, int64_t rowid, struct err *err)
 {
 	struct section_object tombstone = {
 	    .version = intake->stamp, .deleted = true};
@@ -263,8 +263,8 @@ replica_intake_bury(struct replica_intake *intake, int64_t rowid,
 }
 
 static int
-replica_intake_drop(struct replica_intake *intake, const struct id *id,
-    struct err *err)
+replica_intake_drop(
+    struct replica_intake *intake, const struct id *id, struct err *err)
 {
 	struct replica_row row;
 	int found;
@@ -281,8 +281,8 @@ replica_intake_drop(struct replica_intake *intake, const struct id *id,
 }
 
 int
-replica_intake_delete(struct replica_intake *intake, const struct id *id,
-    struct err *err)
+replica_intake_delete(
+    struct replica_intake *intake, const struct id *id, struct err *err)
 {
 	if (replica_intake_drop(intake, id, err) == 0)
 		return 0;
@@ -325,8 +325,8 @@ replica_intake_preview(struct replica_intake *intake,
 	out_changes->deleted += replica_intake_unseen(intake);
 	if (intake->mode == REPLICA_TOUCHED)
 		out_changes->unchanged = intake->replica->meta.state.count -
-		                         out_changes->modified -
-		                         out_changes->deleted;
+					 out_changes->modified -
+					 out_changes->deleted;
 	return 0;
 }
 
@@ -339,17 +339,17 @@ struct replica_sweep {
 
 /* Collects the next unseen live rows. */
 static int
-replica_intake_collect(struct replica_intake *intake,
-    struct replica_sweep *sweep, struct err *err)
+replica_intake_collect(
+    struct replica_intake *intake, struct replica_sweep *sweep, struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
 
 	sweep->count = 0;
 	if (db_prepare(intake->db,
-	        "SELECT rowid, id FROM object INDEXED BY object_id "
-	        "WHERE id > ?1 AND deleted = 0 ORDER BY id",
-	        &stmt, err) < 0)
+		"SELECT rowid, id FROM object INDEXED BY object_id "
+		"WHERE id > ?1 AND deleted = 0 ORDER BY id",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_blob(stmt, 1, slice_make(sweep->after, sweep->after_len));
 	while ((rc = db_step(stmt, err)) > 0) {
@@ -381,8 +381,8 @@ replica_intake_sweep(struct replica_intake *intake, struct err *err)
 		if (replica_intake_collect(intake, &sweep, err) < 0)
 			return -1;
 		for (size_t i = 0; i < sweep.count; i++) {
-			if (replica_intake_bury(
-			        intake, sweep.rowids[i], err) < 0)
+			if (replica_intake_bury(intake, sweep.rowids[i], err) <
+			    0)
 				return -1;
 		}
 	} while (sweep.count == REPLICA_SWEEP_BATCH);
@@ -404,14 +404,13 @@ replica_intake_meta(struct replica_intake *intake, int64_t now_ms,
 	    now > meta.state.version ? now : meta.state.version + 1;
 	meta.bytes = intake->bytes;
 	if (replica_root_compute(intake->db, meta.state.root, &meta.state.count,
-	        &duplicates, err) < 0)
+		&duplicates, err) < 0)
 		return -1;
 	if (duplicates != 0 || meta.state.count != expected)
 		return err_set(err, ERR_IO,
 		    "database %s is damaged (%llu objects where %llu should "
 		    "be): %s",
-		    intake->replica->path,
-		    (unsigned long long)meta.state.count,
+		    intake->replica->path, (unsigned long long)meta.state.count,
 		    (unsigned long long)expected, replica_schema.cure);
 	*out_meta = meta;
 	return 0;
@@ -419,8 +418,8 @@ replica_intake_meta(struct replica_intake *intake, int64_t now_ms,
 
 /* Frees nothing but, in a build, db. */
 static int
-replica_intake_commit(struct replica_intake *intake, int64_t now_ms,
-    struct err *err)
+replica_intake_commit(
+    struct replica_intake *intake, int64_t now_ms, struct err *err)
 {
 	struct replica *replica = intake->replica;
 	struct replica_meta meta;

@@ -47,8 +47,8 @@ extern const char replica_sql_tables[], replica_sql_indexes[];
 extern const struct db_schema replica_schema;
 
 /* A new connection; finishes a decided replacement first. */
-int replica_connect(const char *path, struct db **out_db, struct err *err)
-    ERR_WUR;
+int replica_connect(
+    const char *path, struct db **out_db, struct err *err) ERR_WUR;
 /* Connects anew when the file was replaced, and reads the state again. Inside
  * a transaction it does nothing. */
 int replica_fresh(struct replica *replica, struct err *err) ERR_WUR;
@@ -58,15 +58,15 @@ int replica_write_begin(struct replica *replica, struct err *err) ERR_WUR;
 int replica_write_commit(struct replica *replica,
     const struct replica_meta *meta, struct err *err) ERR_WUR;
 
-int replica_meta_load(struct db *db, struct replica_meta *out_meta,
-    struct err *err) ERR_WUR;
-int replica_meta_store(struct db *db, const struct replica_meta *meta,
-    struct err *err) ERR_WUR;
-int replica_manifest_store(struct db *db, struct slice signed_bytes,
-    struct err *err) ERR_WUR;
+int replica_meta_load(
+    struct db *db, struct replica_meta *out_meta, struct err *err) ERR_WUR;
+int replica_meta_store(
+    struct db *db, const struct replica_meta *meta, struct err *err) ERR_WUR;
+int replica_manifest_store(
+    struct db *db, struct slice signed_bytes, struct err *err) ERR_WUR;
 /* Remembers that the replica stands at meta's (version, root). */
-int replica_checkpoint_record(struct db *db, const struct replica_meta *meta,
-    struct err *err) ERR_WUR;
+int replica_checkpoint_record(
+    struct db *db, const struct replica_meta *meta, struct err *err) ERR_WUR;
 
 /* SHA-256 over id(16) || hash(32) of the live objects in id order.
  * out_duplicates: neighbours with one id and one hash; with one id and two
@@ -95,8 +95,8 @@ int replica_row_length(struct db *db, int64_t rowid, uint64_t *out_length,
 
 /* Begins a write transaction on the old file and gives an empty new one, with
  * tables and without indexes. */
-int replica_build_begin(struct replica *replica, struct db **out_db,
-    struct err *err) ERR_WUR;
+int replica_build_begin(
+    struct replica *replica, struct db **out_db, struct err *err) ERR_WUR;
 /* Takes over notes, and the manifest unless signed_bytes is given, stores meta
  * and replaces the file. Both transactions are over afterwards, db is freed. */
 int replica_build_commit(struct replica *replica, struct db *db,

@@ -21,9 +21,9 @@ replica_row_find(struct db *db, const struct id *id,
 	int rc;
 
 	if (db_prepare(db,
-	        "SELECT rowid, deleted, hash FROM object INDEXED BY object_id "
-	        "WHERE id = ?1",
-	        &stmt, err) < 0)
+		"SELECT rowid, deleted, hash FROM object INDEXED BY object_id "
+		"WHERE id = ?1",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_blob_static(stmt, 1, id_slice(id));
 	rc = db_step(stmt, err);
@@ -43,22 +43,23 @@ replica_row_find(struct db *db, const struct id *id,
 }
 
 int
-replica_row_length(struct db *db, int64_t rowid, uint64_t *out_length,
-    struct err *err)
+replica_row_length(
+    struct db *db, int64_t rowid, uint64_t *out_length, struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
 
 	*out_length = 0;
 	if (db_prepare(db, "SELECT length FROM object WHERE rowid = ?1", &stmt,
-	        err) < 0)
+		err) < 0)
 		return -1;
 	db_bind_i64(stmt, 1, rowid);
 	rc = db_step(stmt, err);
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return replica_row_damaged(db, "an index entry without row", err);
+		return replica_row_damaged(
+		    db, "an index entry without row", err);
 	*out_length = db_column_u64(stmt, 0);
 	db_reset(stmt);
 	return 0;
@@ -86,9 +87,9 @@ replica_row_insert(struct db *db, const struct section_object *object,
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "INSERT INTO object (version, deleted, hash, length, body, id) "
-	        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-	        &stmt, err) < 0)
+		"INSERT INTO object (version, deleted, hash, length, body, id) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		&stmt, err) < 0)
 		return -1;
 	replica_row_bind(stmt, object, hash);
 	db_bind_blob_static(stmt, 6, id_slice(&object->id));
@@ -103,9 +104,9 @@ replica_row_update(struct db *db, int64_t rowid,
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-	        "UPDATE object SET version = ?1, deleted = ?2, hash = ?3, "
-	        "length = ?4, body = ?5 WHERE rowid = ?6",
-	        &stmt, err) < 0)
+		"UPDATE object SET version = ?1, deleted = ?2, hash = ?3, "
+		"length = ?4, body = ?5 WHERE rowid = ?6",
+		&stmt, err) < 0)
 		return -1;
 	replica_row_bind(stmt, object, hash);
 	db_bind_i64(stmt, 6, rowid);
@@ -167,13 +168,13 @@ replica_root_compute(struct db *db, uint8_t out_root[CRYPTO_HASH_LEN],
 	int rc = -1;
 
 	if (db_prepare(db,
-	        "SELECT id, hash FROM object INDEXED BY object_id "
-	        "WHERE deleted = 0 ORDER BY id",
-	        &stmt, err) < 0)
+		"SELECT id, hash FROM object INDEXED BY object_id "
+		"WHERE deleted = 0 ORDER BY id",
+		&stmt, err) < 0)
 		goto out;
 	while ((rc = db_step(stmt, err)) > 0) {
 		if (replica_root_add(&root, db, db_column_blob(stmt, 0),
-		        db_column_blob(stmt, 1), err) < 0) {
+			db_column_blob(stmt, 1), err) < 0) {
 			db_reset(stmt);
 			rc = -1;
 			goto out;

@@ -32,9 +32,9 @@ replica_cursor_count(struct replica_cursor *cursor, struct err *err)
 	if (cursor->since == 0)
 		return 0;
 	if (db_prepare(cursor->db,
-	        "SELECT count(*) FROM object INDEXED BY object_version "
-	        "WHERE version > ?1",
-	        &stmt, err) < 0)
+		"SELECT count(*) FROM object INDEXED BY object_version "
+		"WHERE version > ?1",
+		&stmt, err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, cursor->since);
 	if (db_step(stmt, err) < 0)
@@ -52,8 +52,7 @@ replica_cursor_list(struct replica_cursor *cursor, struct err *err)
 	if (cursor->since == 0)
 		sql = "SELECT rowid, id, version, deleted FROM object "
 		      "INDEXED BY object_id WHERE deleted = 0 ORDER BY id";
-	else if (cursor->records >
-	         cursor->meta.state.count / REPLICA_SCAN_PART)
+	else if (cursor->records > cursor->meta.state.count / REPLICA_SCAN_PART)
 		sql = "SELECT rowid, id, version, deleted FROM object "
 		      "INDEXED BY object_id WHERE version > ?1 ORDER BY id";
 	else
@@ -81,7 +80,7 @@ replica_cursor_open(struct replica *replica, uint64_t since,
 	    replica_meta_load(cursor->db, &cursor->meta, err) < 0)
 		goto fail;
 	if (since != 0 && (since < cursor->meta.state.floor ||
-	                      since > cursor->meta.state.version)) {
+			      since > cursor->meta.state.version)) {
 		err_set(err, ERR_INTERNAL,
 		    "%s: changes since %llu are not known (floor %llu, "
 		    "version %llu)",
@@ -107,7 +106,7 @@ replica_cursor_body(struct replica_cursor *cursor, int64_t rowid,
 	int rc;
 
 	if (db_prepare(cursor->db, "SELECT body FROM object WHERE rowid = ?1",
-	        &cursor->body, err) < 0)
+		&cursor->body, err) < 0)
 		return -1;
 	db_bind_i64(cursor->body, 1, rowid);
 	rc = db_step(cursor->body, err);
@@ -140,14 +139,14 @@ replica_cursor_next(struct replica_cursor *cursor,
 		return rc;
 	}
 	if (id_from_slice(
-	        db_column_blob(cursor->list, 1), &out_object->id, err) < 0)
+		db_column_blob(cursor->list, 1), &out_object->id, err) < 0)
 		return -1;
 	out_object->version = db_column_u64(cursor->list, 2);
 	out_object->deleted = db_column_i64(cursor->list, 3) != 0;
 	out_object->body = SLICE_NULL;
 	if (!out_object->deleted &&
 	    replica_cursor_body(cursor, db_column_i64(cursor->list, 0),
-	        &out_object->body, err) < 0)
+		&out_object->body, err) < 0)
 		return -1;
 	return 1;
 }
@@ -174,8 +173,8 @@ replica_section_head(const struct replica_cursor *cursor, const char *member,
 	};
 
 	if (head.version == 0)
-		return err_set(err, ERR_INTERNAL,
-		    "%s was never published", db_path(cursor->db));
+		return err_set(err, ERR_INTERNAL, "%s was never published",
+		    db_path(cursor->db));
 	if (strlen(member) >= sizeof(head.member) ||
 	    strlen(stream) >= sizeof(head.stream))
 		return err_set(err, ERR_INTERNAL, "a name is too long");
@@ -212,8 +211,8 @@ replica_section_write(struct replica *replica, const char *member,
 	if (replica_cursor_open(replica, base, &cursor, err) < 0)
 		return -1;
 	if (replica_section_head(cursor, member, stream, &head, err) < 0 ||
-	    section_writer_open(
-	        path, &head, &writer, out_section->key, err) < 0)
+	    section_writer_open(path, &head, &writer, out_section->key, err) <
+		0)
 		goto out;
 	if (replica_section_copy(cursor, writer, err) < 0)
 		goto out;
