@@ -1,0 +1,1 @@
+"""Real directories on loopback: Samba forests and slapd, for tests and demo."""

@@ -1,0 +1,230 @@
+"""A Samba 4 Active Directory forest of one domain controller."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import ldap
+from ldap.dn import escape_dn_chars
+
+from . import people, process, samba_settings
+from .directory import Directory
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILDER = os.path.join(HERE, 'samba_template.py')
+
+CONFIGURATION = '''[global]
+	netbios name = DC
+	realm = {realm}
+	workgroup = {workgroup}
+	server role = active directory domain controller
+	server services = ldap, cldap, kdc, rpc, kcc
+	interfaces = {address}/8
+	bind interfaces only = yes
+	private dir = {home}/private
+	state directory = {home}/state
+	cache directory = {home}/cache
+	lock directory = {home}/lock
+	pid directory = {home}/run
+	ncalrpc dir = {home}/ncalrpc
+	winbindd socket directory = {home}/winbindd
+	ntp signd socket directory = {home}/ntp
+	binddns dir = {home}/bind-dns
+	logging = file
+	log file = {home}/samba.log
+	max log size = 0
+	dsdb:schema update allowed = true
+	ldap server require strong auth = allow_sasl_over_tls
+	tls enabled = yes
+	tls keyfile = {key}
+	tls certfile = {cert}
+	tls cafile = {ca}
+'''
+
+
+def cache_directory():
+    """Where provisioned forests wait to be copied."""
+    return os.environ.get('GALRELAY_TESTBED_CACHE',
+                          os.path.join(ROOT, 'build', 'testbed'))
+
+
+def _fingerprint():
+    """Changes when a template made before would differ from one made now."""
+    digest = hashlib.sha256()
+    for path in (BUILDER, samba_settings.__file__,
+                 os.path.join(HERE, '..', 'schema', 'exchange.ldif')):
+        with open(path, 'rb') as f:
+            digest.update(f.read())
+    digest.update(subprocess.run(['samba', '--version'], check=True,
+                                 capture_output=True).stdout)
+    return digest.hexdigest()[:12]
+
+
+class Samba(Directory):
+    contact_filter = '(objectClass=contact)'
+
+    def __init__(self, name, address, authority, scratch, domain=None):
+        super().__init__()
+        self.name, self.address = name, address
+        self.domain = domain or name + '.example'
+        self.base = ','.join('DC=' + p for p in self.domain.split('.'))
+        self.staff, self.partners = ('OU=%s,%s' % (unit, self.base)
+                                     for unit in ('Staff', 'Partners'))
+        self.uri = 'ldaps://' + address
+        self.authority, self.ca = authority, authority.ca
+        self.home = os.path.join(scratch, 'forest-' + name)
+        self.log = os.path.join(self.home, 'samba.log')
+        self.admin_dn = 'CN=Administrator,CN=Users,' + self.base
+        self.admin_password = samba_settings.ADMIN_PASSWORD
+        self.service_dn = 'CN=%s,CN=Users,%s' % (samba_settings.SERVICE,
+                                                 self.base)
+        self.service_password = samba_settings.SERVICE_PASSWORD
+        self.password_file = os.path.join(scratch, name + '.password')
+        self.template = os.path.join(
+            cache_directory(), '%s-%s' % (self.domain, _fingerprint()))
+        self.child = self.builder = None
+
+    # Building a template takes seconds of one core: begin() starts it for
+    # several forests at once, start() waits for it.
+    def begin(self):
+        if os.path.isdir(self.template):
+            return
+        os.makedirs(cache_directory(), exist_ok=True)
+        self.unfinished = '%s.%d' % (self.template, os.getpid())
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        self.builder = subprocess.Popen(
+            ['/usr/bin/python3', BUILDER, self.unfinished, self.name,
+             self.domain, self.address],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE)
+
+    def _finish_template(self):
+        if self.builder is None:
+            return
+        message = self.builder.communicate(timeout=120)[1]
+        if self.builder.returncode != 0:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
+            raise RuntimeError('provisioning %s: %s' % (
+                self.name, message.decode(errors='replace')[-2000:]))
+        self.builder = None
+        try:
+            os.rename(self.unfinished, self.template)
+        except OSError:     # another run was faster
+            shutil.rmtree(self.unfinished)
+
+    def start(self, keep=False, pass_fds=()):
+        if os.geteuid() != 0:
+            sys.exit('the Samba forests listen on LDAP and Kerberos ports '
+                     'below 1024: run this as root')
+        if not os.path.isdir(self.home):
+            if self.builder is None:
+                self.begin()
+            self._finish_template()
+            subprocess.run(['cp', '-a', '--reflink=auto', self.template,
+                            self.home], check=True)
+            self._configure()
+        self.child = process.start(
+            ['/usr/sbin/samba', '-F', '--no-process-group', '-M', 'single',
+             '--configfile=' + self.home + '/smb.conf'],
+            os.path.join(self.home, 'output'), keep=keep, pass_fds=pass_fds)
+        return self
+
+    def _configure(self):
+        key, cert = self.authority.issue('dc.' + self.domain, self.address)
+        for name in ('run', 'cache', 'lock'):
+            os.makedirs(os.path.join(self.home, name), exist_ok=True)
+        with open(os.path.join(self.home, 'smb.conf'), 'w') as out:
+            out.write(CONFIGURATION.format(
+                realm=self.domain.upper(), workgroup=self.name.upper(),
+                address=self.address, home=self.home, key=key, cert=cert,
+                ca=self.ca))
+        self.write_secret(self.password_file, self.service_password)
+
+    def stop(self):
+        self.close()
+        if self.builder is not None:
+            self.builder.kill()
+            self.builder.communicate()
+            shutil.rmtree(self.unfinished, ignore_errors=True)
+            self.builder = None
+        process.stop(self.child)
+        self.child = None
+
+    def populate(self, count):
+        self.load((self.person_dn(entry['cn']), people.ad_user(entry))
+                  for entry in people.people(self.name, count))
+
+    def add_person(self, number=None, **changes):
+        """A user with a mailbox in the Staff OU; returns its DN."""
+        entry = people.person(self.name, number or 0)
+        if 'mail' in changes:
+            changes.setdefault('proxyAddresses', ['SMTP:' + changes['mail']])
+        entry.update(changes)
+        entry = {k: v for k, v in entry.items() if v is not None}
+        entry = people.ad_user(entry)
+        return self.add(self.person_dn(entry['cn']), entry)
+
+    def add_group(self, cn, mail, members=()):
+        """A distribution group in the Staff OU."""
+        entry = {'objectClass': 'group', 'cn': cn, 'displayName': cn,
+                 'sAMAccountName': cn[:20], 'groupType': '8', 'mail': mail,
+                 'mailNickname': mail.split('@')[0],
+                 'proxyAddresses': ['SMTP:' + mail],
+                 'legacyExchangeDN': people.exchange_dn(
+                     self.name, mail.split('@')[0]),
+                 'msExchRecipientDisplayType': '1',
+                 'msExchRecipientTypeDetails': '256'}
+        if members:
+            entry['member'] = list(members)
+        return self.add('CN=%s,%s' % (escape_dn_chars(cn), self.staff), entry)
+
+    def add_contact(self, cn, mail, parent=None, **more):
+        """A mail contact that galrelay did not make."""
+        entry = {'objectClass': 'contact', 'cn': cn, 'displayName': cn,
+                 'mail': mail, 'mailNickname': mail.split('@')[0],
+                 'targetAddress': 'SMTP:' + mail,
+                 'proxyAddresses': ['SMTP:' + mail],
+                 'legacyExchangeDN': people.exchange_dn(
+                     self.name, mail.split('@')[0])}
+        entry.update(more)
+        return self.add('CN=%s,%s' % (escape_dn_chars(cn),
+                                      parent or self.staff), entry)
+
+    def kerberos(self):
+        """(krb5.conf, keytab, principal) for the service account."""
+        conf, keytab = (os.path.join(self.home, name)
+                        for name in ('krb5-client.conf', 'service.keytab'))
+        realm = self.domain.upper()
+        with open(conf, 'w') as out:
+            out.write('[libdefaults]\n\tdefault_realm = %s\n\trdns = false\n'
+                      '\tdns_lookup_kdc = false\n\tdns_lookup_realm = false\n'
+                      '\tdns_canonicalize_hostname = false\n'
+                      '[realms]\n\t%s = {\n\t\tkdc = %s\n\t}\n'
+                      '[domain_realm]\n\t%s = %s\n' % (
+                          realm, realm, self.address, self.address, realm))
+        subprocess.run(
+            ['samba-tool', 'domain', 'exportkeytab', keytab,
+             '--principal=' + samba_settings.SERVICE,
+             '--configfile=' + self.home + '/smb.conf'],
+            check=True, capture_output=True)
+        try:
+            self.link.modify_s(
+                'CN=DC,OU=Domain Controllers,' + self.base,
+                [(ldap.MOD_ADD, 'servicePrincipalName',
+                  [b'ldap/' + self.address.encode()])])
+        except ldap.TYPE_OR_VALUE_EXISTS:
+            pass
+        return conf, keytab, '%s@%s' % (samba_settings.SERVICE, realm)
+
+
+def start_all(forests, keep=False, pass_fds=()):
+    """Start several, their templates built side by side."""
+    for forest in forests:
+        forest.begin()
+    for forest in forests:
+        forest.start(keep, pass_fds)
+    for forest in forests:
+        forest.wait()
