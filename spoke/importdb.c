@@ -4,8 +4,19 @@
 #include "common/replica/db.h"
 #include "spoke/importdb.h"
 
+/* Rows that were lent to the caller: their statement ends with the next call of
+ * the same kind. */
+enum importdb_slot {
+	IMPORTDB_LENT_ENTRY,
+	IMPORTDB_LENT_NEXT,
+	IMPORTDB_LENT_CLAIM,
+	IMPORTDB_LENT_PLAN,
+	IMPORTDB_LENT_COUNT
+};
+
 struct importdb {
 	struct db *db;
+	struct db_stmt *lent[IMPORTDB_LENT_COUNT];
 };
 
 /* Rows of entry and claim are found by several keys; each has its index. */
@@ -41,6 +52,24 @@ static const struct db_schema importdb_schema = {
     .count = sizeof(importdb_steps) / sizeof(importdb_steps[0]),
 };
 
+/* Takes back the row lent before; the statements must not pile up. */
+static void
+importdb_take_back(struct importdb *db, enum importdb_slot slot)
+{
+	if (db->lent[slot] != NULL)
+		db_reset(db->lent[slot]);
+	db->lent[slot] = NULL;
+}
+
+static void
+importdb_take_back_all(struct importdb *db)
+{
+	int slot;
+
+	for (slot = 0; slot < IMPORTDB_LENT_COUNT; slot++)
+		importdb_take_back(db, (enum importdb_slot)slot);
+}
+
 int
 importdb_open(const char *path, struct importdb **out_db, struct err *err)
 {
@@ -59,6 +88,7 @@ importdb_close(struct importdb *db)
 {
 	if (db == NULL)
 		return;
+	importdb_take_back_all(db);
 	db_close(db->db);
 	free(db);
 }
@@ -72,12 +102,14 @@ importdb_begin(struct importdb *db, struct err *err)
 int
 importdb_commit(struct importdb *db, struct err *err)
 {
+	importdb_take_back_all(db);
 	return db_commit(db->db, err);
 }
 
 void
 importdb_rollback(struct importdb *db)
 {
+	importdb_take_back_all(db);
 	db_rollback(db->db);
 }
 
@@ -186,6 +218,7 @@ importdb_entry_find(struct importdb *db, const char *member,
 	struct db_stmt *stmt;
 	int rc;
 
+	importdb_take_back(db, IMPORTDB_LENT_ENTRY);
 	if (db_prepare(db->db,
 		"SELECT entry, dn, inside, doomed, body FROM entry"
 		" WHERE object = ?1 AND member = ?2"
@@ -197,6 +230,7 @@ importdb_entry_find(struct importdb *db, const char *member,
 	rc = db_step(stmt, err);
 	if (rc <= 0)
 		return rc;
+	db->lent[IMPORTDB_LENT_ENTRY] = stmt;
 	importdb_id_column(stmt, 0, &out_entry->entry);
 	out_entry->dn = db_column_text(stmt, 1);
 	out_entry->inside = db_column_i64(stmt, 2) != 0;
@@ -214,6 +248,7 @@ importdb_entry_next(struct importdb *db, const struct id *after,
 	struct db_stmt *stmt;
 	int rc;
 
+	importdb_take_back(db, IMPORTDB_LENT_NEXT);
 	if (db_prepare(db->db,
 		"SELECT entry, dn, member, object, doomed FROM entry"
 		" WHERE entry > ?1 AND inside ORDER BY entry LIMIT 1",
@@ -223,6 +258,7 @@ importdb_entry_next(struct importdb *db, const struct id *after,
 	rc = db_step(stmt, err);
 	if (rc <= 0)
 		return rc;
+	db->lent[IMPORTDB_LENT_NEXT] = stmt;
 	importdb_id_column(stmt, 0, &out_entry->entry);
 	out_entry->dn = db_column_text(stmt, 1);
 	out_entry->member = db_column_text(stmt, 2);
@@ -254,6 +290,7 @@ importdb_claim_find(struct importdb *db, struct slice address,
 	struct db_stmt *stmt;
 	int rc;
 
+	importdb_take_back(db, IMPORTDB_LENT_CLAIM);
 	if (db_prepare(db->db,
 		"SELECT c.entry, c.ours, c.inside, c.member, c.object, c.dn,"
 		" coalesce(e.doomed, 0) AS gone FROM claim c"
@@ -269,6 +306,7 @@ importdb_claim_find(struct importdb *db, struct slice address,
 	rc = db_step(stmt, err);
 	if (rc <= 0)
 		return rc;
+	db->lent[IMPORTDB_LENT_CLAIM] = stmt;
 	importdb_id_column(stmt, 0, &out_claim->entry);
 	out_claim->ours = db_column_i64(stmt, 1) != 0;
 	out_claim->inside = db_column_i64(stmt, 2) != 0;
@@ -418,13 +456,14 @@ importdb_plan_put(
 }
 
 static int
-importdb_plan_row(
-    struct db_stmt *stmt, struct importdb_change *out_change, struct err *err)
+importdb_plan_row(struct importdb *db, struct db_stmt *stmt,
+    struct importdb_change *out_change, struct err *err)
 {
 	int rc = db_step(stmt, err);
 
 	if (rc <= 0)
 		return rc;
+	db->lent[IMPORTDB_LENT_PLAN] = stmt;
 	out_change->seq = db_column_u64(stmt, 0);
 	out_change->op = (enum importdb_op)db_column_i64(stmt, 1);
 	out_change->member = db_column_text(stmt, 2);
@@ -444,6 +483,7 @@ importdb_plan_next(struct importdb *db, enum importdb_op op, uint64_t after,
 {
 	struct db_stmt *stmt;
 
+	importdb_take_back(db, IMPORTDB_LENT_PLAN);
 	if (db_prepare(db->db,
 		"SELECT seq, op, member, stream, object, dn, new_rdn, body,"
 		" cleared, reason FROM plan WHERE op = ?1 AND seq > ?2"
@@ -452,7 +492,7 @@ importdb_plan_next(struct importdb *db, enum importdb_op op, uint64_t after,
 		return -1;
 	db_bind_i64(stmt, 1, op);
 	db_bind_u64(stmt, 2, after);
-	return importdb_plan_row(stmt, out_change, err);
+	return importdb_plan_row(db, stmt, out_change, err);
 }
 
 int
@@ -461,13 +501,14 @@ importdb_plan_find(struct importdb *db, uint64_t seq,
 {
 	struct db_stmt *stmt;
 
+	importdb_take_back(db, IMPORTDB_LENT_PLAN);
 	if (db_prepare(db->db,
 		"SELECT seq, op, member, stream, object, dn, new_rdn, body,"
 		" cleared, reason FROM plan WHERE seq = ?1",
 		&stmt, err) != 0)
 		return -1;
 	db_bind_u64(stmt, 1, seq);
-	return importdb_plan_row(stmt, out_change, err);
+	return importdb_plan_row(db, stmt, out_change, err);
 }
 
 int
