@@ -438,13 +438,10 @@ plan_write(struct plan *plan, struct plan_object *object,
 		return err_set(err, ERR_LIMIT, "DN below %s is too long",
 		    plan->in->policy->into);
 	if (!object->present) {
-		plan->result->added++;
 		return plan_compare_add(&options, &wanted, err);
 	}
 	if (!rename)
 		options.change.dn = object->entry.dn;
-	else
-		plan->result->renamed++;
 	options.old_dn = rename ? object->entry.dn : NULL;
 	options.new_rdn =
 	    rename ? plan_dn(rdn_attribute, cn, NULL, plan->arena) : NULL;

@@ -158,7 +158,6 @@ plan_compare_modify(const struct plan_compare_options *options,
 	if (options->old_dn != NULL)
 		rc = plan_compare_rename(options, err);
 	if (rc == 0 && (kept > 0 || cleared.len > 0)) {
-		result->modified++;
 		rc = plan_compare_put(
 		    options, attributes, kept, buf_cstr(&cleared), err);
 	} else if (rc == 0 && options->old_dn == NULL) {

@@ -20,7 +20,7 @@ int plan_compare_add(const struct plan_compare_options *options,
 
 /* Plans a rename and the attributes that differ; what we once wrote and no
  * longer want is cleared. stored has the directory's names and values. Counts
- * modified or same in the result. */
+ * what is right already in the result. */
 int plan_compare_modify(const struct plan_compare_options *options,
     const struct object *stored, const struct object *wanted,
     struct import_result *result, struct err *err) ERR_WUR;

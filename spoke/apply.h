@@ -1,0 +1,19 @@
+/*
+ * Applying a plan: renames, modifications, deletions, additions, each kind
+ * behind a barrier. A change leaves the plan when the directory has answered;
+ * what it refuses goes into quarantine with the attribute named, and never
+ * stops the rest. Dying anywhere is harmless: the next run surveys again.
+ */
+#ifndef SPOKE_APPLY_H
+#define SPOKE_APPLY_H
+
+#include "common/ldap/dialect.h"
+#include "spoke/import.h"
+#include "spoke/importdb.h"
+
+/* Counts what was done into the result. -1 when the connection was lost: what
+ * was written stays, the rest waits for the next run. */
+int apply_run(struct session *session, struct importdb *db,
+    struct import_result *out_result, struct err *err) ERR_WUR;
+
+#endif

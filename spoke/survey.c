@@ -1,0 +1,276 @@
+#include <strings.h>
+
+#include "common/ldap/dn.h"
+#include "common/wire/limits.h"
+#include "spoke/address.h"
+#include "spoke/survey.h"
+#include "spoke/views.h"
+
+#define SURVEY_ARENA_BYTES (64 * 1024 * 1024)
+
+struct survey {
+	const struct survey_options *options;
+	struct importdb *db;
+	struct arena *arena; /* reset per entry */
+	struct buf body;
+};
+
+/* Whose contact is it? Fills member (64 bytes) and object. */
+static bool
+survey_provenance(const struct survey *survey, const struct search_entry *entry,
+    char *member, struct id *out_object)
+{
+	const struct search_attribute *attribute = search_find(
+	    entry, dialect_provenance_attribute(survey->options->dialect));
+	struct id realm;
+	size_t i;
+
+	for (i = 0; attribute != NULL && i < attribute->value_count; i++)
+		if (views_provenance_parse(attribute->values[i], &realm, member,
+			out_object) == 0 &&
+		    id_compare(&realm, &survey->options->realm) == 0)
+			return true;
+	return false;
+}
+
+static int
+survey_claim(struct survey *survey, struct slice mail,
+    const struct importdb_claim *claim, struct err *err)
+{
+	struct slice folded = address_fold(mail, survey->arena);
+
+	if (folded.len == 0)
+		return 0;
+	return importdb_claim_put(survey->db, folded, claim, err);
+}
+
+/* All SMTP addresses under one attribute; plain ones have no prefix. */
+static int
+survey_claims(struct survey *survey, const struct search_entry *entry,
+    const char *name, const struct importdb_claim *claim, struct err *err)
+{
+	const struct search_attribute *attribute = search_find(entry, name);
+	size_t i;
+
+	for (i = 0; attribute != NULL && i < attribute->value_count; i++) {
+		struct slice rest = attribute->values[i];
+
+		switch (address_parse(attribute->values[i], &rest)) {
+		case ADDRESS_SMTP_PRIMARY:
+		case ADDRESS_SMTP:
+			break;
+		case ADDRESS_X500:
+		case ADDRESS_SIP:
+			continue;
+		case ADDRESS_OTHER:
+			if (!address_smtp_valid(rest))
+				continue;
+			break;
+		}
+		if (survey_claim(survey, rest, claim, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+survey_address_entry(
+    struct survey *survey, const struct search_entry *entry, struct err *err)
+{
+	static const char *const names[] = {
+	    "mail", "proxyAddresses", "targetAddress"};
+	struct importdb_claim claim = {.dn = entry->dn};
+	char member[LIMIT_NAME_CHARS + 1] = "";
+	struct slice nickname;
+	size_t i;
+
+	arena_reset(survey->arena);
+	if (dialect_entry_id(
+		survey->options->dialect, entry, &claim.entry, err) != 0)
+		return -1;
+	claim.ours = survey_provenance(survey, entry, member, &claim.object);
+	claim.member = member;
+	claim.inside =
+	    claim.ours && dn_is_below(entry->dn, survey->options->into, false);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (survey_claims(survey, entry, names[i], &claim, err) != 0)
+			return -1;
+	if (claim.ours && !claim.inside) {
+		struct importdb_entry detached = {
+		    .entry = claim.entry,
+		    .dn = entry->dn,
+		    .member = member,
+		    .object = claim.object,
+		};
+
+		if (importdb_entry_put(survey->db, &detached, err) != 0)
+			return -1;
+	}
+	nickname = search_first(entry, "mailNickname");
+	if (nickname.len == 0)
+		return 0;
+	return importdb_name_put(
+	    survey->db, IMPORTDB_NICKNAME, "", nickname, &claim.entry, err);
+}
+
+static int
+survey_search(struct survey *survey,
+    const struct search_options *search_options,
+    int (*fn)(struct survey *survey, const struct search_entry *entry,
+	struct err *err),
+    struct err *err)
+{
+	struct search *search = NULL;
+	struct search_entry entry;
+	int rc;
+
+	if (search_open(
+		survey->options->session, search_options, &search, err) != 0)
+		return -1;
+	while ((rc = search_step(search, &entry, err)) > 0)
+		if (fn(survey, &entry, err) != 0) {
+			rc = -1;
+			break;
+		}
+	search_close(search);
+	return rc;
+}
+
+static int
+survey_addresses(struct survey *survey, struct err *err)
+{
+	size_t count = 0;
+	const char *const *contexts =
+	    dialect_contexts(survey->options->dialect, &count);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct search_options options = {
+		    .base = contexts[i],
+		    .scope = SEARCH_SUBTREE,
+		    .filter = dialect_address_filter(survey->options->dialect),
+		    .attributes =
+			dialect_address_attributes(survey->options->dialect),
+		    .page_size = survey->options->page_size,
+		};
+
+		if (survey_search(
+			survey, &options, survey_address_entry, err) != 0)
+			return err_prepend(err, "reading addresses");
+	}
+	return 0;
+}
+
+/* The attributes that contacts of ours carry, as the directory gave them. */
+static int
+survey_body(
+    struct survey *survey, const struct search_entry *entry, struct err *err)
+{
+	const char *const *names =
+	    dialect_contact_attributes(survey->options->dialect);
+	struct object_attribute *list = arena_calloc(
+	    survey->arena, entry->attribute_count + 1, sizeof(*list));
+	struct object object = {
+	    .kind = GALR__KIND__KIND_CONTACT,
+	    .source_dn = "",
+	    .attributes = list,
+	};
+	size_t i;
+
+	if (list == NULL)
+		return err_set(
+		    err, ERR_LIMIT, "entry %s is too large", entry->dn);
+	for (i = 0; names[i] != NULL; i++) {
+		const struct search_attribute *attribute =
+		    search_find(entry, names[i]);
+
+		if (attribute == NULL ||
+		    strcasecmp(names[i], "objectGUID") == 0 ||
+		    strcasecmp(names[i], "entryUUID") == 0)
+			continue;
+		list[object.attribute_count++] = (struct object_attribute){
+		    attribute->name, attribute->values, attribute->value_count};
+	}
+	buf_reset(&survey->body);
+	return object_encode(&object, survey->arena, &survey->body, err);
+}
+
+static int
+survey_name(struct survey *survey, const struct search_entry *entry,
+    const struct id *id, struct err *err)
+{
+	struct buf parent;
+	struct buf name;
+	int rc;
+
+	buf_init(&parent, 65536);
+	buf_init(&name, 65536);
+	rc = dn_normalize(dn_parent(entry->dn), &parent, err);
+	if (rc == 0)
+		rc = dn_rdn_value(entry->dn, &name, err);
+	if (rc == 0)
+		rc = importdb_name_put(survey->db, IMPORTDB_CN,
+		    buf_cstr(&parent), buf_slice(&name), id, err);
+	buf_fini(&name);
+	buf_fini(&parent);
+	return rc;
+}
+
+static int
+survey_ou_entry(
+    struct survey *survey, const struct search_entry *entry, struct err *err)
+{
+	struct importdb_entry ours = {.dn = entry->dn, .inside = true};
+	char member[LIMIT_NAME_CHARS + 1] = "";
+
+	arena_reset(survey->arena);
+	if (dn_equal(entry->dn, survey->options->into))
+		return 0;
+	if (dialect_entry_id(
+		survey->options->dialect, entry, &ours.entry, err) != 0 ||
+	    survey_name(survey, entry, &ours.entry, err) != 0)
+		return -1;
+	if (!survey_provenance(survey, entry, member, &ours.object))
+		return 0;
+	if (survey_body(survey, entry, err) != 0)
+		return -1;
+	ours.member = member;
+	ours.body = buf_slice(&survey->body);
+	return importdb_entry_put(survey->db, &ours, err);
+}
+
+static int
+survey_ou(struct survey *survey, struct err *err)
+{
+	struct search_options options = {
+	    .base = survey->options->into,
+	    .scope = SEARCH_SUBTREE,
+	    .filter = "(objectClass=*)",
+	    .attributes = dialect_contact_attributes(survey->options->dialect),
+	    .page_size = survey->options->page_size,
+	};
+
+	if (survey_search(survey, &options, survey_ou_entry, err) != 0)
+		return err_prepend(
+		    err, "reading the import OU %s", survey->options->into);
+	return 0;
+}
+
+int
+survey_run(
+    const struct survey_options *options, struct importdb *db, struct err *err)
+{
+	struct survey survey = {.options = options, .db = db};
+	int rc;
+
+	survey.arena = arena_new(SURVEY_ARENA_BYTES);
+	buf_init(&survey.body, 4 * LIMIT_OBJECT_BYTES);
+	rc = importdb_survey_clear(db, err);
+	if (rc == 0)
+		rc = survey_addresses(&survey, err);
+	if (rc == 0)
+		rc = survey_ou(&survey, err);
+	buf_fini(&survey.body);
+	arena_free(survey.arena);
+	return rc;
+}

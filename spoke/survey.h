@@ -1,0 +1,26 @@
+/*
+ * The survey: everything that a plan needs to know of the target directory,
+ * read once into the import database. A survey that does not reach its end
+ * leaves the former one as it was and no plan follows.
+ */
+#ifndef SPOKE_SURVEY_H
+#define SPOKE_SURVEY_H
+
+#include "common/ldap/dialect.h"
+#include "spoke/importdb.h"
+
+struct survey_options {
+	struct session *session;
+	const struct dialect *dialect;
+	const char *into; /* DN of the import OU */
+	struct id realm;
+	unsigned page_size;
+};
+
+/* Reads all addresses of the forest (claims, nicknames) and everything below
+ * the import OU (names, and those contacts that carry our provenance). Inside
+ * the caller's transaction. Class config when the OU is not there. */
+int survey_run(const struct survey_options *options, struct importdb *db,
+    struct err *err) ERR_WUR;
+
+#endif
