@@ -6,6 +6,7 @@
 
 #define GUARD_HELD "held"         /* hash and count of each held stream */
 #define GUARD_RELEASED "released" /* the same records, released */
+#define GUARD_TEXT "held-text"    /* the first of them, for people */
 #define GUARD_NOTE_MAX (1024 * 1024)
 #define GUARD_RECORD (CRYPTO_HASH_LEN + 8)
 
@@ -100,6 +101,9 @@ guard_check(
 	if (rc == 0)
 		rc = importdb_note_set(
 		    input->db, GUARD_HELD, buf_slice(&held), err);
+	if (rc == 0 && held.len > 0)
+		rc = importdb_note_set(input->db, GUARD_TEXT,
+		    slice_str(out_result->held_text), err);
 	if (rc == 0 && released.len > 0)
 		rc = importdb_note_set(
 		    input->db, GUARD_RELEASED, SLICE_NULL, err);
@@ -134,6 +138,31 @@ guard_release(struct importdb *db, uint64_t *out_deletions, struct err *err)
 	if (rc == 0)
 		rc = importdb_note_set(
 		    db, GUARD_RELEASED, buf_slice(&held), err);
+	buf_fini(&held);
+	return rc;
+}
+
+int
+guard_holds(
+    struct importdb *db, struct import_result *out_result, struct err *err)
+{
+	struct buf held;
+	struct buf text;
+	int rc;
+
+	buf_init(&held, GUARD_NOTE_MAX);
+	buf_init(&text, ERR_MESSAGE_MAX);
+	rc = importdb_note_get(db, GUARD_HELD, &held, err);
+	if (rc == 0 && held.len > 0)
+		rc = importdb_note_get(db, GUARD_TEXT, &text, err);
+	if (rc == 0 && held.len > 0) {
+		if (out_result->held_streams == 0)
+			snprintf(out_result->held_text,
+			    sizeof(out_result->held_text), "%s",
+			    buf_cstr(&text));
+		out_result->held_streams += held.len / GUARD_RECORD;
+	}
+	buf_fini(&text);
 	buf_fini(&held);
 	return rc;
 }

@@ -19,6 +19,11 @@ int guard_check(struct plan_input *input, struct import_result *out_result,
 int guard_release(
     struct importdb *db, uint64_t *out_deletions, struct err *err) ERR_WUR;
 
+/* Streams that the last plan held; the first one's text is in the result then.
+ */
+int guard_holds(struct importdb *db, struct import_result *out_result,
+    struct err *err) ERR_WUR;
+
 /* Is a release waiting for a run? Then a run must plan. 1, 0, -1. */
 int guard_released(struct importdb *db, struct err *err) ERR_WUR;
 

@@ -11,7 +11,8 @@
 #include "spoke/plan.h"
 #include "spoke/survey.h"
 
-#define IMPORT_NOTE_DONE "done" /* fingerprint of what the last run made true  \
+#define IMPORT_NOTE_DONE                                                       \
+	"done"                  /* fingerprint of what the last run made true  \
 				 */
 #define IMPORT_NOTE_MARK "mark" /* the directory's mark right after it */
 #define IMPORT_NOTE_READ "read" /* when it was last surveyed, Unix ms */
@@ -47,8 +48,9 @@ import_hold(
 	stream->held = true;
 	if (import->result->held_streams++ == 0)
 		snprintf(import->result->held_text,
-		    sizeof(import->result->held_text), "stream %s/%s: %s",
-		    stream->member, stream->stream, reason);
+		    sizeof(import->result->held_text),
+		    "stream %.63s/%.63s: %.600s", stream->member,
+		    stream->stream, reason);
 }
 
 /* A stream whose manifest says that it ended carries nothing any more: its
@@ -239,7 +241,7 @@ import_unchanged(
 	if (rc == 0 && slice_equal(buf_slice(&then), buf_slice(&now))) {
 		import->result->unchanged = true;
 		import->result->quarantined = quarantined;
-		rc = 1;
+		rc = guard_holds(import->db, import->result, err) == 0 ? 1 : -1;
 	}
 out:
 	buf_fini(&now);
