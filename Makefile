@@ -6,6 +6,8 @@ SAN     ?=
 WERROR  ?=
 BUILD   ?= build$(if $(SAN),-san)
 CC      = gcc
+V       ?=
+Q       = $(if $(V),,@)
 PKGS    = libprotobuf-c zlib libcrypto libconfig libzmq sqlite3
 
 WARN = -Wall -Wextra -Wshadow -Wformat=2 -Wconversion -Wno-sign-conversion \
@@ -55,27 +57,31 @@ programs: $(PROGRAMS)
 
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h &: %.proto
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD)/gen $<
+	$(Q)protoc-c --c_out=$(BUILD)/gen $<
 
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
-	$(CC) $(BASEFLAGS) -w -c -o $@ $<
+	$(Q)$(CC) $(BASEFLAGS) -w -c -o $@ $<
 
 $(BUILD)/%.o: %.c | $(GEN_H)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_OURS) -MMD -MP -c -o $@ $<
+	@echo '  CC $<'
+	$(Q)$(CC) $(CFLAGS_OURS) -MMD -MP -c -o $@ $<
 
 $(LIB): $(COMMON_O) $(GEN_O)
-	rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/galhub: $(HUB_C:%.c=$(BUILD)/%.o) $(LIB)
-	$(CC) $(OPT) $(LDHARD) -o $@ $^ $(LIBS)
+	@echo '  LD $@'
+	$(Q)$(CC) $(OPT) $(LDHARD) -o $@ $^ $(LIBS)
 $(BUILD)/galspoke: $(SPOKE_C:%.c=$(BUILD)/%.o) $(LIB)
-	$(CC) $(OPT) $(LDHARD) -o $@ $^ $(LIBS)
+	@echo '  LD $@'
+	$(Q)$(CC) $(OPT) $(LDHARD) -o $@ $^ $(LIBS)
 
 # One test binary a module. Tests named test_hub_* and test_spoke_* link that
 # side too.
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
-	$(CC) $(OPT) $(LDHARD) -o $@ $(filter %.o,$^) $(LIB) $(LIBS) -lcmocka
+	@echo '  LD $@'
+	$(Q)$(CC) $(OPT) $(LDHARD) -o $@ $(filter %.o,$^) $(LIB) $(LIBS) -lcmocka
 $(filter $(BUILD)/tests/%/test_hub%,$(TEST_BIN)): $(HUB_O)
 $(filter $(BUILD)/tests/%/test_spoke%,$(TEST_BIN)): $(SPOKE_O)
 
