@@ -221,6 +221,16 @@ out:
 	return rc;
 }
 
+/* Did the hub refuse the delta that is pending? Then a full must go: a mismatch
+ * is never answered with the same bytes. */
+static bool
+hub_refused_section(const struct publisher *p)
+{
+	return p->own.version == p->state.version && p->own.base != 0 &&
+	       (strstr(p->own.hub_refusal, "root") != NULL ||
+		   strstr(p->own.hub_refusal, "section") != NULL);
+}
+
 /* The section file for the hub's base, in STATE/pending. */
 static int
 section_build(struct publisher *p, uint64_t sequence, Galr__Tuple *tuple,
@@ -230,7 +240,7 @@ section_build(struct publisher *p, uint64_t sequence, Galr__Tuple *tuple,
 	uint64_t base = 0;
 	int rc = 0;
 
-	if (p->own.hub_version != 0)
+	if (p->own.hub_version != 0 && !hub_refused_section(p))
 		rc = replica_base_choose(p->replica, p->own.hub_version,
 		    p->own.hub_root, &base, err);
 	if (rc == 0)
@@ -323,7 +333,11 @@ static bool
 pending_valid(const struct publisher *p)
 {
 	return p->own.sequence != 0 && p->own.version == p->state.version &&
-	       p->own.issued_at == p->issued_at;
+	       p->own.issued_at == p->issued_at &&
+	       p->own.built_version == p->own.hub_version &&
+	       memcmp(p->own.built_root, p->own.hub_root, CRYPTO_HASH_LEN) ==
+		   0 &&
+	       !hub_refused_section(p);
 }
 
 static int
@@ -342,6 +356,11 @@ own_keep(struct publisher *p, uint64_t sequence, struct err *err)
 	own.issued_at = p->issued_at;
 	own.sent_at = sequence == 0 ? own.sent_at : p->now;
 	own.bytes = p->result->bytes;
+	own.base = p->result->base;
+	own.built_version = p->own.hub_version;
+	memcpy(own.built_root, p->own.hub_root, CRYPTO_HASH_LEN);
+	if (hub_refused_section(p))
+		own.hub_refusal[0] = '\0';
 	if (store_own_set(p->spoke->store, &own, err) < 0)
 		goto fail;
 	return db_commit(db, err);

@@ -288,7 +288,8 @@ store_own_get(struct spoke_store *store, const char *policy,
 	memset(out_own, 0, sizeof(*out_own));
 	text_take(out_own->policy, sizeof(out_own->policy), policy);
 	if (db_prepare(store->db,
-		"SELECT sequence, version, issued_at, sent_at, bytes,"
+		"SELECT sequence, version, issued_at, sent_at, bytes, base,"
+		" built_version, built_root,"
 		" hub_version, hub_root, hub_issued_at, hub_refusal"
 		" FROM own WHERE policy = ?1",
 		&stmt, err) < 0)
@@ -302,11 +303,14 @@ store_own_get(struct spoke_store *store, const char *policy,
 	out_own->issued_at = db_column_i64(stmt, 2);
 	out_own->sent_at = db_column_i64(stmt, 3);
 	out_own->bytes = db_column_u64(stmt, 4);
-	out_own->hub_version = db_column_u64(stmt, 5);
-	hash_take(out_own->hub_root, db_column_blob(stmt, 6));
-	out_own->hub_issued_at = db_column_i64(stmt, 7);
+	out_own->base = db_column_u64(stmt, 5);
+	out_own->built_version = db_column_u64(stmt, 6);
+	hash_take(out_own->built_root, db_column_blob(stmt, 7));
+	out_own->hub_version = db_column_u64(stmt, 8);
+	hash_take(out_own->hub_root, db_column_blob(stmt, 9));
+	out_own->hub_issued_at = db_column_i64(stmt, 10);
 	text_take(out_own->hub_refusal, sizeof(out_own->hub_refusal),
-	    db_column_text(stmt, 8));
+	    db_column_text(stmt, 11));
 	db_reset(stmt);
 	return 0;
 }
@@ -319,9 +323,9 @@ store_own_set(
 
 	if (db_prepare(store->db,
 		"INSERT OR REPLACE INTO own(policy, sequence, version,"
-		" issued_at, sent_at, bytes, hub_version, hub_root,"
-		" hub_issued_at, hub_refusal)"
-		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+		" issued_at, sent_at, bytes, base, built_version, built_root,"
+		" hub_version, hub_root, hub_issued_at, hub_refusal) VALUES"
+		"(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 		&stmt, err) < 0)
 		return -1;
 	db_bind_text(stmt, 1, own->policy);
@@ -330,10 +334,13 @@ store_own_set(
 	db_bind_i64(stmt, 4, own->issued_at);
 	db_bind_i64(stmt, 5, own->sent_at);
 	db_bind_u64(stmt, 6, own->bytes);
-	db_bind_u64(stmt, 7, own->hub_version);
-	db_bind_blob(stmt, 8, slice_make(own->hub_root, CRYPTO_HASH_LEN));
-	db_bind_i64(stmt, 9, own->hub_issued_at);
-	db_bind_text(stmt, 10, own->hub_refusal);
+	db_bind_u64(stmt, 7, own->base);
+	db_bind_u64(stmt, 8, own->built_version);
+	db_bind_blob(stmt, 9, slice_make(own->built_root, CRYPTO_HASH_LEN));
+	db_bind_u64(stmt, 10, own->hub_version);
+	db_bind_blob(stmt, 11, slice_make(own->hub_root, CRYPTO_HASH_LEN));
+	db_bind_i64(stmt, 12, own->hub_issued_at);
+	db_bind_text(stmt, 13, own->hub_refusal);
 	return db_run(stmt, err);
 }
 

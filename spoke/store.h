@@ -67,6 +67,10 @@ struct store_own {
 	int64_t issued_at; /* of the manifest in it */
 	int64_t sent_at;   /* when it was put into the out box last */
 	uint64_t bytes;    /* envelope and section */
+	uint64_t base;     /* of the section in it; 0: full, or none */
+	/* What the hub held when it was built. */
+	uint64_t built_version;
+	uint8_t built_root[CRYPTO_HASH_LEN];
 	uint64_t hub_version;
 	uint8_t hub_root[CRYPTO_HASH_LEN];
 	int64_t hub_issued_at;
