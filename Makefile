@@ -82,8 +82,8 @@ $(BUILD)/galspoke: $(SPOKE_C:%.c=$(BUILD)/%.o) $(LIB)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIB)
 	@echo '  LD $@'
 	$(Q)$(CC) $(OPT) $(LDHARD) -o $@ $(filter %.o,$^) $(LIB) $(LIBS) -lcmocka
-$(filter $(BUILD)/tests/%/test_hub%,$(TEST_BIN)): $(HUB_O)
-$(filter $(BUILD)/tests/%/test_spoke%,$(TEST_BIN)): $(SPOKE_O)
+$(filter $(BUILD)/tests/unit/test_hub% $(BUILD)/tests/property/test_hub%,$(TEST_BIN)): $(HUB_O)
+$(filter $(BUILD)/tests/unit/test_spoke% $(BUILD)/tests/property/test_spoke%,$(TEST_BIN)): $(SPOKE_O)
 
 unit: $(TEST_BIN)
 	@set -e; for t in $(TEST_BIN); do echo "== $$t"; $$t; done
