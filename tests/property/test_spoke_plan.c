@@ -638,6 +638,7 @@ test_converges(void **state)
 	int i;
 
 	(void)state;
+	ok(crypto_init(&err), &err);
 	for (i = 0; i < STREAMS; i++) {
 		snprintf(path, sizeof(path), "%s/r%d.db", dir, i);
 		ok(replica_open(path, &replicas[i], &err), &err);
