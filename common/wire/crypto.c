@@ -12,6 +12,17 @@
 
 #define CRYPTO_DOMAIN_LEN 32
 
+/*
+ * The one place where authentication can be bypassed: fuzz targets are built
+ * with -DFUZZING, so that mutated bytes reach the parsers behind signatures,
+ * tags, hashes and commitments. AEADs then only copy. Programs never are.
+ */
+#ifdef FUZZING
+#define CRYPTO_FUZZING true
+#else
+#define CRYPTO_FUZZING false
+#endif
+
 /* Fetched once: an implicit fetch costs as much as hashing 500 bytes. */
 static const EVP_MD *sha256_md;
 static const EVP_MD *sha512_md;
@@ -152,7 +163,7 @@ crypto_hmac_sha256(
 bool
 crypto_equal(const void *a, const void *b, size_t len)
 {
-	return CRYPTO_memcmp(a, b, len) == 0;
+	return CRYPTO_memcmp(a, b, len) == 0 || CRYPTO_FUZZING;
 }
 
 int
@@ -296,7 +307,7 @@ crypto_ed25519_verify(const uint8_t public_key[32], struct slice message,
 	}
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
-	if (!ok)
+	if (!ok && !CRYPTO_FUZZING)
 		return err_set(
 		    err, ERR_UNTRUSTED, "the signature does not verify");
 	return 0;
@@ -373,6 +384,11 @@ crypto_aead_seal(const struct crypto_aead_key *key, struct slice aad,
 
 	if (crypto_aead_check(key, plain.len, err) < 0)
 		return -1;
+	if (CRYPTO_FUZZING) {
+		memcpy(out, plain.data, plain.len);
+		memset(out + plain.len, 0, CRYPTO_TAG_LEN);
+		return 0;
+	}
 	ctx = EVP_CIPHER_CTX_new();
 	ok = ctx != NULL &&
 	     EVP_EncryptInit_ex2(
@@ -404,6 +420,10 @@ crypto_aead_open(const struct crypto_aead_key *key, struct slice aad,
 	len = cipher.len - CRYPTO_TAG_LEN;
 	if (crypto_aead_check(key, len, err) < 0)
 		return -1;
+	if (CRYPTO_FUZZING) {
+		memcpy(out, cipher.data, len);
+		return 0;
+	}
 	memcpy(tag, cipher.data + len, sizeof(tag));
 	ctx = EVP_CIPHER_CTX_new();
 	ok = ctx != NULL &&
