@@ -38,8 +38,8 @@ static void
 fetch_note(struct fetcher *f, const char *what, const struct err *cause)
 {
 	if (f->result->text[0] == '\0')
-		(void)snprintf(f->result->text, sizeof(f->result->text),
-		    "%s: %s", what, cause->message);
+		spoke_text(f->result->text, sizeof(f->result->text), "%s: %s",
+		    what, cause->message);
 }
 
 /* A registry that does not verify, is older or contradicts the one held leaves

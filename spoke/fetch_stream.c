@@ -222,10 +222,10 @@ refusal_keep(struct taker *t, const struct err *cause, struct err *err)
 	if (cause->code == CHECK_STREAM_OLDER)
 		return 0;
 	f->result->streams_refused++;
-	(void)snprintf(row->refusal, sizeof(row->refusal), "%s: %s", check,
+	spoke_text(row->refusal, sizeof(row->refusal), "%s: %s", check,
 	    cause->message);
 	if (f->result->text[0] == '\0')
-		(void)snprintf(f->result->text, sizeof(f->result->text),
+		spoke_text(f->result->text, sizeof(f->result->text),
 		    "stream %s/%s refused: %s", member, row->stream,
 		    cause->message);
 	log_err(cause, "stream refused member=%s stream=%s check=%s",

@@ -1,5 +1,6 @@
 #include "spoke/spoke.h"
 
+#include <stdarg.h>
 #include <unistd.h>
 #include "common/base/clock.h"
 #include "common/base/fsio.h"
@@ -132,4 +133,14 @@ spoke_out_clear(
 			return -1;
 	}
 	return rc;
+}
+
+void
+spoke_text(char *out, size_t size, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(out, size, format, args);
+	va_end(args);
 }

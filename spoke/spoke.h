@@ -46,4 +46,8 @@ int spoke_out_has(
 int spoke_out_clear(struct spoke *spoke, const char *prefix, const char *keep,
     struct err *err) ERR_WUR;
 
+/* snprintf() that may cut: for texts that people read. */
+void spoke_text(char *out, size_t size, const char *format, ...)
+    ERR_PRINTF(3, 4);
+
 #endif
