@@ -50,15 +50,15 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	struct buf buf;
 
 	buf_init(&buf, 4 * 1024 * 1024);
-	buf_addf(&buf, "%s %d %d %d", COLLECT_SHAPE_VERSION, p->hidden, p->full,
-	    (int)c->options->conf->directory.dialect);
+	buf_addf(&buf, "%s %d %d %d", COLLECT_SHAPE_VERSION, p->hidden,
+	    (int)p->preset, (int)c->options->conf->directory.dialect);
 	hash_list(&buf, &p->mark, 1);
 	hash_list(&buf, p->allow, p->allow_count);
 	hash_list(&buf, p->deny, p->deny_count);
 	for (size_t i = 0; i < p->base_count; i++) {
 		const struct export_base *base = &p->bases[i];
 
-		buf_addf(&buf, "%d %d", (int)base->scope, base->only_below);
+		buf_addf(&buf, "%d", (int)base->scope);
 		hash_list(&buf, &base->ou, 1);
 		hash_list(&buf, base->exclude, base->exclude_count);
 	}
@@ -274,7 +274,9 @@ base_search(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err)
 {
 	const struct search_options options = {.base = base->ou,
-	    .scope = base->scope,
+	    .scope = base->scope == EXPORT_BASE  ? SEARCH_BASE
+		     : base->scope == EXPORT_ONE ? SEARCH_ONE
+						 : SEARCH_SUBTREE,
 	    .filter = dialect_export_filter(c->dialect),
 	    .attributes = c->attributes,
 	    .page_size = c->options->conf->directory.page_size};

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/base/err.h"
+#include "common/conf/conf.h"
 #include "common/ldap/dialect.h"
 #include "common/ldap/session.h"
 
@@ -40,14 +41,17 @@ struct spoke_directory {
 };
 
 /* One place that an export reads. */
+enum export_scope { EXPORT_BASE, EXPORT_ONE, EXPORT_SUBTREE, EXPORT_BELOW };
+
 struct export_base {
 	const char *ou; /* DN */
-	enum search_scope scope;
-	bool only_below; /* scope "below": sub-OUs without the OU's own entries
-			  */
+	/* below: sub-OUs without the entries of the OU itself */
+	enum export_scope scope;
 	const char *const *exclude; /* DNs of subtrees left out */
 	size_t exclude_count;
 };
+
+enum export_preset { EXPORT_FULL, EXPORT_MINIMAL };
 
 struct export_policy {
 	const char *name; /* the stream's name */
@@ -60,7 +64,7 @@ struct export_policy {
 	bool hidden;      /* E8: hidden objects too */
 	const char *mark; /* E9: "NoGALsync"; "" switches it off */
 	/* E10: attribute names. The preset's, then minus deny, plus allow. */
-	bool full;
+	enum export_preset preset;
 	const char *const *allow;
 	size_t allow_count;
 	const char *const *deny;
@@ -119,8 +123,12 @@ struct spoke_conf {
 	size_t export_count;
 	const struct import_policy *imports;
 	size_t import_count;
-	void *owner; /* what keeps the texts alive */
+	struct arena *arena; /* keeps the texts */
 };
+
+/* Of spoke.conf and of a policy file, for tests and galrelay(5). */
+extern const struct conf_table spoke_conf_table;
+extern const struct conf_table spoke_conf_policy_table;
 
 /* Reads spoke.conf and its policies. Class config with file, line and cure: an
  * unknown key, a wrong type, a value out of range, a name twice. Needs no

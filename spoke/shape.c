@@ -93,7 +93,7 @@ shape_attribute_allowed(const struct export_policy *policy, const char *name)
 	if (list_has_n(policy->allow, policy->allow_count, name))
 		return true;
 	return list_has(minimal, name) ||
-	       (policy->full && list_has(full, name));
+	       (policy->preset == EXPORT_FULL && list_has(full, name));
 }
 
 static bool
@@ -138,7 +138,7 @@ entry_excluded(const struct export_base *base, const char *dn)
 {
 	if (base == NULL)
 		return false;
-	if (base->only_below &&
+	if (base->scope == EXPORT_BELOW &&
 	    (dn_equal(dn, base->ou) || dn_equal(dn_parent(dn), base->ou)))
 		return true;
 	for (size_t i = 0; i < base->exclude_count; i++)

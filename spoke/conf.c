@@ -1,0 +1,517 @@
+#include "spoke/conf.h"
+
+#include <strings.h>
+#include "common/base/clock.h"
+#include "common/base/fsio.h"
+#include "common/base/mem.h"
+#include "common/ldap/dn.h"
+#include "common/wire/limits.h"
+#include "common/wire/registry.h"
+#include "spoke/shape.h"
+
+#define CONF_TEXT_BYTES (16 * 1024 * 1024)
+#define TLS_AUTO 100
+#define BIND_AUTO 100
+
+static const struct conf_name tls_names[] = {{"auto", TLS_AUTO},
+    {"ldaps", SESSION_TLS_LDAPS}, {"starttls", SESSION_TLS_STARTTLS},
+    {"none", SESSION_TLS_NONE}, {NULL, 0}};
+static const struct conf_name bind_names[] = {{"auto", BIND_AUTO},
+    {"simple", SESSION_SIMPLE}, {"gssapi", SESSION_GSSAPI},
+    {"external", SESSION_EXTERNAL}, {"anonymous", SESSION_ANONYMOUS},
+    {NULL, 0}};
+static const struct conf_name dialect_names[] = {{"auto", DIALECT_AUTO},
+    {"exchange", DIALECT_EXCHANGE}, {"ad", DIALECT_AD},
+    {"openldap", DIALECT_OPENLDAP}, {NULL, 0}};
+static const struct conf_name scope_names[] = {{"base", EXPORT_BASE},
+    {"one", EXPORT_ONE}, {"subtree", EXPORT_SUBTREE}, {"below", EXPORT_BELOW},
+    {NULL, 0}};
+static const struct conf_name preset_names[] = {
+    {"full", EXPORT_FULL}, {"minimal", EXPORT_MINIMAL}, {NULL, 0}};
+static const struct conf_name hidden_names[] = {{"keep", IMPORT_HIDDEN_KEEP},
+    {"show", IMPORT_HIDDEN_SHOW}, {"all", IMPORT_HIDDEN_ALL}, {NULL, 0}};
+static const struct conf_name rich_text_names[] = {
+    {"default", IMPORT_RICH_TEXT_DEFAULT}, {"never", IMPORT_RICH_TEXT_NEVER},
+    {"always", IMPORT_RICH_TEXT_ALWAYS}, {NULL, 0}};
+
+static int
+check_name(const struct conf_row *row, const void *field, struct err *err)
+{
+	const char *name = *(const char *const *)field;
+
+	(void)row;
+	if (name != NULL && !registry_name_valid(name))
+		return err_set(err, ERR_CONFIG,
+		    "must be 1 to 63 of A-Z a-z 0-9 . _ -, first a letter or "
+		    "digit");
+	return 0;
+}
+
+static int
+check_dn(const struct conf_row *row, const void *field, struct err *err)
+{
+	const char *dn = *(const char *const *)field;
+	struct err own = {0};
+	struct buf buf;
+	int rc;
+
+	(void)row;
+	if (dn == NULL)
+		return 0;
+	buf_init(&buf, 16 * 1024);
+	rc = dn_normalize(dn, &buf, &own);
+	buf_fini(&buf);
+	if (rc < 0)
+		return err_set(err, ERR_CONFIG,
+		    "is no distinguished name such as OU=Staff,DC=north,"
+		    "DC=example");
+	return 0;
+}
+
+static bool
+text_starts(const char *text, const char *prefix)
+{
+	return strncasecmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* What was left to us follows from what was said. */
+static int
+complete_directory(void *group, struct err *err)
+{
+	struct spoke_directory *d = group;
+	const char *first = d->uri_count > 0 ? d->uris[0] : "";
+
+	for (size_t i = 0; i < d->uri_count; i++)
+		if (!text_starts(d->uris[i], "ldap://") &&
+		    !text_starts(d->uris[i], "ldaps://") &&
+		    !text_starts(d->uris[i], "ldapi://"))
+			return err_set(err, ERR_CONFIG,
+			    "uri \"%s\" must start with ldaps://, ldap:// or "
+			    "ldapi://",
+			    d->uris[i]);
+	if ((int)d->tls == TLS_AUTO)
+		d->tls = text_starts(first, "ldaps://") ? SESSION_TLS_LDAPS
+			 : text_starts(first, "ldapi://")
+			     ? SESSION_TLS_NONE
+			     : SESSION_TLS_STARTTLS;
+	if ((int)d->bind == BIND_AUTO)
+		d->bind = d->password_file != NULL         ? SESSION_SIMPLE
+			  : d->keytab != NULL              ? SESSION_GSSAPI
+			  : text_starts(first, "ldapi://") ? SESSION_EXTERNAL
+							   : SESSION_ANONYMOUS;
+	if (d->bind == SESSION_SIMPLE &&
+	    (d->user == NULL || d->password_file == NULL))
+		return err_set(err, ERR_CONFIG,
+		    "a simple bind needs user and password_file");
+	if (d->bind == SESSION_GSSAPI &&
+	    (d->keytab == NULL || d->principal == NULL))
+		return err_set(err, ERR_CONFIG,
+		    "a GSSAPI bind needs keytab and principal");
+	return 0;
+}
+
+static bool
+base_excludes(const struct export_base *base, const char *dn)
+{
+	for (size_t i = 0; i < base->exclude_count; i++)
+		if (dn_is_below(dn, base->exclude[i], true))
+			return true;
+	return false;
+}
+
+/* Each object is read once, so that it has one reason when it is left out. */
+static bool
+bases_overlap(const struct export_base *a, const struct export_base *b)
+{
+	if (dn_equal(a->ou, b->ou))
+		return !(a->scope == EXPORT_ONE && b->scope == EXPORT_BELOW) &&
+		       !(a->scope == EXPORT_BELOW && b->scope == EXPORT_ONE);
+	if (a->scope != EXPORT_SUBTREE && a->scope != EXPORT_BELOW)
+		return false;
+	return dn_is_below(b->ou, a->ou, false) && !base_excludes(a, b->ou);
+}
+
+static int
+complete_export(void *group, struct err *err)
+{
+	struct export_policy *p = group;
+
+	for (size_t i = 0; i < p->deny_count; i++)
+		if (shape_attribute_mandatory(p->deny[i]))
+			return err_set(err, ERR_CONFIG,
+			    "attribute %s cannot be denied: contacts need it",
+			    p->deny[i]);
+	for (size_t i = 0; i < p->base_count; i++)
+		for (size_t k = 0; k < p->base_count; k++)
+			if (i != k && bases_overlap(&p->bases[i], &p->bases[k]))
+				return err_set(err, ERR_CONFIG,
+				    "%s lies in %s already: remove it, or "
+				    "exclude it there",
+				    p->bases[k].ou, p->bases[i].ou);
+	return 0;
+}
+
+static int
+complete_import(void *group, struct err *err)
+{
+	const struct import_policy *p = group;
+
+	for (size_t i = 0; i < p->tag_count; i++)
+		if (p->tags[i][0] == '\0' ||
+		    strlen(p->tags[i]) > LIMIT_TAG_CHARS)
+			return err_set(err, ERR_CONFIG,
+			    "a tag has 1 to %d characters, such as NORTH/staff "
+			    "or *",
+			    LIMIT_TAG_CHARS);
+	return 0;
+}
+
+static const struct conf_row directory_rows[] = {
+    {"uri", CONF_STRINGS, CONF_FIELD(struct spoke_directory, uris),
+	CONF_COUNT(struct spoke_directory, uri_count), .min = 1, .max = 16,
+	.required = true},
+    {"tls", CONF_ENUM, CONF_FIELD(struct spoke_directory, tls),
+	.names = tls_names, .text = "auto"},
+    {"ca", CONF_PATH, CONF_FIELD(struct spoke_directory, ca_file)},
+    {"bind", CONF_ENUM, CONF_FIELD(struct spoke_directory, bind),
+	.names = bind_names, .text = "auto"},
+    {"user", CONF_STRING, CONF_FIELD(struct spoke_directory, user)},
+    {"password_file", CONF_SECRET,
+	CONF_FIELD(struct spoke_directory, password_file)},
+    {"keytab", CONF_SECRET, CONF_FIELD(struct spoke_directory, keytab)},
+    {"principal", CONF_STRING, CONF_FIELD(struct spoke_directory, principal)},
+    {"dialect", CONF_ENUM, CONF_FIELD(struct spoke_directory, dialect),
+	.names = dialect_names, .text = "auto"},
+    {"provenance", CONF_STRING, CONF_FIELD(struct spoke_directory, provenance),
+	.max = 255},
+    {"connect_timeout", CONF_DURATION,
+	CONF_FIELD(struct spoke_directory, connect_timeout_ms), .text = "10s",
+	.min = 100, .max = 5 * CLOCK_MINUTE_MS},
+    {"timeout", CONF_DURATION, CONF_FIELD(struct spoke_directory, timeout_ms),
+	.text = "2m", .min = CLOCK_SECOND_MS, .max = CLOCK_HOUR_MS},
+    {"page_size", CONF_INT, CONF_FIELD(struct spoke_directory, page_size),
+	.text = "1000", .min = 1, .max = 100000},
+};
+static const struct conf_table directory_table = CONF_TABLE_CHECK(
+    "directory", struct spoke_directory, directory_rows, complete_directory);
+
+static const struct conf_row base_rows[] = {
+    {"ou", CONF_STRING, CONF_FIELD(struct export_base, ou), .required = true,
+	.check = check_dn},
+    {"scope", CONF_ENUM, CONF_FIELD(struct export_base, scope),
+	.names = scope_names, .text = "subtree"},
+    {"exclude", CONF_STRINGS, CONF_FIELD(struct export_base, exclude),
+	CONF_COUNT(struct export_base, exclude_count),
+	.max = SPOKE_CONF_LIST_MAX},
+};
+static const struct conf_table base_table =
+    CONF_TABLE("from", struct export_base, base_rows);
+
+static const struct conf_row export_rows[] = {
+    {"name", CONF_STRING, CONF_FIELD(struct export_policy, name),
+	.required = true, .check = check_name},
+    {"enabled", CONF_BOOL, CONF_FIELD(struct export_policy, enabled),
+	.text = "true"},
+    {"tag", CONF_STRING, CONF_FIELD(struct export_policy, tag),
+	.max = LIMIT_TAG_CHARS},
+    {"from", CONF_GROUPS, CONF_FIELD(struct export_policy, bases),
+	CONF_COUNT(struct export_policy, base_count), .table = &base_table,
+	.min = 1, .max = SPOKE_CONF_BASES_MAX, .required = true},
+    {"audience", CONF_STRINGS, CONF_FIELD(struct export_policy, audience),
+	CONF_COUNT(struct export_policy, audience_count),
+	.max = LIMIT_AUDIENCE},
+    {"hidden", CONF_BOOL, CONF_FIELD(struct export_policy, hidden),
+	.text = "false"},
+    {"mark", CONF_STRING, CONF_FIELD(struct export_policy, mark),
+	.text = "NoGALsync", .max = 255},
+    {"attributes", CONF_ENUM, CONF_FIELD(struct export_policy, preset),
+	.names = preset_names, .text = "full"},
+    {"allow", CONF_STRINGS, CONF_FIELD(struct export_policy, allow),
+	CONF_COUNT(struct export_policy, allow_count),
+	.max = SPOKE_CONF_LIST_MAX},
+    {"deny", CONF_STRINGS, CONF_FIELD(struct export_policy, deny),
+	CONF_COUNT(struct export_policy, deny_count),
+	.max = SPOKE_CONF_LIST_MAX},
+    {"minimum", CONF_INT, CONF_FIELD(struct export_policy, minimum),
+	.text = "0", .min = 0, .max = INT32_MAX},
+    {"max_errors", CONF_INT, CONF_FIELD(struct export_policy, max_errors),
+	.text = "10", .min = 0, .max = INT32_MAX},
+    {"max_delete_percent", CONF_INT,
+	CONF_FIELD(struct export_policy, max_delete_percent), .text = "50",
+	.min = 0, .max = 100},
+    {"max_delete_count", CONF_INT,
+	CONF_FIELD(struct export_policy, max_delete_count), .text = "50",
+	.min = 0, .max = INT32_MAX},
+    {"every", CONF_DURATION, CONF_FIELD(struct export_policy, every_ms),
+	.text = "15m", .min = 0, .max = 366 * CLOCK_DAY_MS},
+    {"deadline", CONF_DURATION, CONF_FIELD(struct export_policy, deadline_ms),
+	.text = "1h", .min = CLOCK_SECOND_MS, .max = CLOCK_DAY_MS},
+    {"lifetime", CONF_DURATION, CONF_FIELD(struct export_policy, lifetime_ms),
+	.text = "7d", .min = 3 * CLOCK_SECOND_MS,
+	.max = LIMIT_ENVELOPE_LIFE_MS},
+    {"proof", CONF_DURATION, CONF_FIELD(struct export_policy, proof_ms),
+	.text = "1d", .min = 0, .max = 31 * CLOCK_DAY_MS},
+};
+static const struct conf_table export_table = CONF_TABLE_CHECK(
+    "export", struct export_policy, export_rows, complete_export);
+
+static const struct conf_row import_rows[] = {
+    {"name", CONF_STRING, CONF_FIELD(struct import_policy, name),
+	.required = true, .check = check_name},
+    {"enabled", CONF_BOOL, CONF_FIELD(struct import_policy, enabled),
+	.text = "true"},
+    {"tags", CONF_STRINGS, CONF_FIELD(struct import_policy, tags),
+	CONF_COUNT(struct import_policy, tag_count), .min = 1,
+	.max = SPOKE_CONF_LIST_MAX, .required = true},
+    {"into", CONF_STRING, CONF_FIELD(struct import_policy, into),
+	.required = true, .check = check_dn},
+    {"max_delete_percent", CONF_INT,
+	CONF_FIELD(struct import_policy, max_delete_percent), .text = "10",
+	.min = 0, .max = 100},
+    {"max_delete_count", CONF_INT,
+	CONF_FIELD(struct import_policy, max_delete_count), .text = "50",
+	.min = 0, .max = INT32_MAX},
+    {"hidden", CONF_ENUM, CONF_FIELD(struct import_policy, hidden),
+	.names = hidden_names, .text = "keep"},
+    {"rich_text", CONF_ENUM, CONF_FIELD(struct import_policy, rich_text),
+	.names = rich_text_names, .text = "default"},
+    {"every", CONF_DURATION, CONF_FIELD(struct import_policy, every_ms),
+	.text = "15m", .min = 0, .max = 366 * CLOCK_DAY_MS},
+    {"deadline", CONF_DURATION, CONF_FIELD(struct import_policy, deadline_ms),
+	.text = "2h", .min = CLOCK_SECOND_MS, .max = CLOCK_DAY_MS},
+    {"proof", CONF_DURATION, CONF_FIELD(struct import_policy, proof_ms),
+	.text = "1d", .min = 0, .max = 31 * CLOCK_DAY_MS},
+};
+static const struct conf_table import_table = CONF_TABLE_CHECK(
+    "import", struct import_policy, import_rows, complete_import);
+
+static const struct conf_row spoke_rows[] = {
+    {"name", CONF_STRING, CONF_FIELD(struct spoke_conf, name),
+	.check = check_name},
+    {"state", CONF_PATH, CONF_FIELD(struct spoke_conf, state),
+	.text = SPOKE_CONF_STATE},
+    {"policies", CONF_PATH, CONF_FIELD(struct spoke_conf, policies),
+	.text = "policies.d"},
+    {"machine_id_file", CONF_PATH,
+	CONF_FIELD(struct spoke_conf, machine_id_file),
+	.text = "/etc/machine-id"},
+    {"legacy_prefix", CONF_STRING, CONF_FIELD(struct spoke_conf, legacy_prefix),
+	.text = SPOKE_CONF_LEGACY_PREFIX, .min = 4, .max = 512},
+    {"spool_quota", CONF_SIZE, CONF_FIELD(struct spoke_conf, spool_quota),
+	.text = "8G", .min = 1024 * 1024, .max = INT64_C(1) << 44},
+    {"wait", CONF_DURATION, CONF_FIELD(struct spoke_conf, wait_ms),
+	.text = "30s", .min = 0, .max = CLOCK_HOUR_MS},
+    {"directory", CONF_GROUP, CONF_FIELD(struct spoke_conf, directory),
+	.table = &directory_table, .required = true},
+    {"export", CONF_GROUPS, CONF_FIELD(struct spoke_conf, exports),
+	CONF_COUNT(struct spoke_conf, export_count), .table = &export_table,
+	.max = SPOKE_CONF_POLICIES_MAX},
+    {"import", CONF_GROUPS, CONF_FIELD(struct spoke_conf, imports),
+	CONF_COUNT(struct spoke_conf, import_count), .table = &import_table,
+	.max = SPOKE_CONF_POLICIES_MAX},
+};
+const struct conf_table spoke_conf_table =
+    CONF_TABLE("spoke.conf", struct spoke_conf, spoke_rows);
+
+struct policy_file {
+	const struct export_policy *exports;
+	size_t export_count;
+	const struct import_policy *imports;
+	size_t import_count;
+};
+
+static const struct conf_row policy_rows[] = {
+    {"export", CONF_GROUPS, CONF_FIELD(struct policy_file, exports),
+	CONF_COUNT(struct policy_file, export_count), .table = &export_table,
+	.max = SPOKE_CONF_POLICIES_MAX},
+    {"import", CONF_GROUPS, CONF_FIELD(struct policy_file, imports),
+	CONF_COUNT(struct policy_file, import_count), .table = &import_table,
+	.max = SPOKE_CONF_POLICIES_MAX},
+};
+const struct conf_table spoke_conf_policy_table =
+    CONF_TABLE("policies.d/*.conf", struct policy_file, policy_rows);
+
+/* Appends copies of count items of the given size to a list in the arena. */
+static int
+list_append(struct arena *arena, const void **list, size_t *list_count,
+    const void *items, size_t count, size_t size)
+{
+	uint8_t *all;
+
+	if (count == 0)
+		return 0;
+	all = arena_calloc(arena, *list_count + count, size);
+	if (all == NULL)
+		return -1;
+	if (*list_count > 0)
+		memcpy(all, *list, *list_count * size);
+	memcpy(all + *list_count * size, items, count * size);
+	*list = all;
+	*list_count += count;
+	return 0;
+}
+
+static int
+policies_load(struct spoke_conf *conf, struct err *err)
+{
+	const char *const *paths;
+	size_t count;
+
+	if (conf_dir_list(conf->policies, conf->arena, &paths, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		struct policy_file file;
+
+		if (conf_load(paths[i], &spoke_conf_policy_table, &file,
+			conf->arena, err) < 0)
+			return -1;
+		if (list_append(conf->arena, (const void **)&conf->exports,
+			&conf->export_count, file.exports, file.export_count,
+			sizeof(*file.exports)) < 0 ||
+		    list_append(conf->arena, (const void **)&conf->imports,
+			&conf->import_count, file.imports, file.import_count,
+			sizeof(*file.imports)) < 0)
+			return err_set(err, ERR_LIMIT, "too many policies");
+	}
+	return 0;
+}
+
+static int
+names_check(const struct spoke_conf *conf, struct err *err)
+{
+	size_t n = conf->export_count + conf->import_count;
+
+	if (n > SPOKE_CONF_POLICIES_MAX)
+		return err_set(err, ERR_CONFIG,
+		    "%s: %zu policies, at most %d are possible", conf->policies,
+		    n, SPOKE_CONF_POLICIES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		const char *name =
+		    i < conf->export_count
+			? conf->exports[i].name
+			: conf->imports[i - conf->export_count].name;
+
+		for (size_t k = 0; k < i; k++) {
+			const char *other =
+			    k < conf->export_count
+				? conf->exports[k].name
+				: conf->imports[k - conf->export_count].name;
+
+			if (strcasecmp(name, other) == 0)
+				return err_set(err, ERR_CONFIG,
+				    "%s: two policies are called \"%s\": "
+				    "rename one",
+				    conf->policies, name);
+		}
+	}
+	return 0;
+}
+
+/* MEMBER/POLICY where no tag was given. */
+static int
+tags_complete(struct spoke_conf *conf, struct err *err)
+{
+	struct export_policy *list;
+
+	if (conf->export_count == 0)
+		return 0;
+	list = arena_calloc(conf->arena, conf->export_count, sizeof(*list));
+	if (list == NULL)
+		return err_set(err, ERR_LIMIT, "too many policies");
+	memcpy(list, conf->exports, conf->export_count * sizeof(*list));
+	conf->exports = list;
+	for (size_t i = 0; i < conf->export_count; i++) {
+		char *tag;
+
+		if (list[i].tag != NULL)
+			continue;
+		if (conf->name == NULL)
+			return err_set(err, ERR_CONFIG,
+			    "export \"%s\" has no tag: say tag = \"MEMBER/%s\" "
+			    "with this spoke's member name, or set name in %s",
+			    list[i].name, list[i].name, conf->path);
+		tag = mem_printf("%s/%s", conf->name, list[i].name);
+		list[i].tag = arena_strdup(conf->arena, tag);
+		free(tag);
+	}
+	return 0;
+}
+
+int
+spoke_conf_load(const char *path, struct spoke_conf **out_conf, struct err *err)
+{
+	struct arena *arena = arena_new(CONF_TEXT_BYTES);
+	struct spoke_conf *conf = arena_calloc(arena, 1, sizeof(*conf));
+
+	INVARIANT(conf != NULL);
+	if (conf_load(path, &spoke_conf_table, conf, arena, err) < 0)
+		goto fail;
+	conf->arena = arena;
+	conf->path = arena_strdup(arena, path);
+	if (policies_load(conf, err) < 0 || names_check(conf, err) < 0 ||
+	    tags_complete(conf, err) < 0)
+		goto fail;
+	*out_conf = conf;
+	return 0;
+fail:
+	arena_free(arena);
+	return -1;
+}
+
+void
+spoke_conf_free(struct spoke_conf *conf)
+{
+	if (conf != NULL)
+		arena_free(conf->arena);
+}
+
+const struct export_policy *
+spoke_conf_export(const struct spoke_conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->export_count; i++)
+		if (strcasecmp(conf->exports[i].name, name) == 0)
+			return &conf->exports[i];
+	return NULL;
+}
+
+const struct import_policy *
+spoke_conf_import(const struct spoke_conf *conf, const char *name)
+{
+	for (size_t i = 0; i < conf->import_count; i++)
+		if (strcasecmp(conf->imports[i].name, name) == 0)
+			return &conf->imports[i];
+	return NULL;
+}
+
+int
+spoke_conf_session_open(const struct spoke_conf *conf,
+    struct session **out_session, struct err *err)
+{
+	const struct spoke_directory *d = &conf->directory;
+	struct secret password = {0};
+	struct session_options options = {.uris = d->uris,
+	    .uri_count = d->uri_count,
+	    .tls = d->tls,
+	    .ca_file = d->ca_file,
+	    .bind = d->bind,
+	    .bind_dn = d->user,
+	    .keytab = d->keytab,
+	    .principal = d->principal,
+	    .connect_timeout_ms = d->connect_timeout_ms,
+	    .timeout_ms = d->timeout_ms};
+	int rc = 0;
+
+	if (d->password_file != NULL && d->bind == SESSION_SIMPLE)
+		rc = secret_read(&password, d->password_file, err);
+	options.password = secret_slice(&password);
+	if (rc == 0)
+		rc = session_open(&options, out_session, err);
+	secret_free(&password);
+	return rc;
+}
+
+char *
+spoke_conf_state_path(const struct spoke_conf *conf, const char *name)
+{
+	return fsio_join(conf->state, name);
+}
