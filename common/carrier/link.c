@@ -58,6 +58,12 @@ carrier_link_disconnected(struct carrier_link *link)
 }
 
 void
+carrier_link_probe(struct carrier_link *link)
+{
+	link->send.idle_told = false;
+}
+
+void
 carrier_link_changed(struct carrier_link *link)
 {
 	link->send.changed = true;

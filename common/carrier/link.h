@@ -56,6 +56,9 @@ void carrier_link_disconnected(struct carrier_link *link);
 int carrier_link_input(struct carrier_link *link,
     const struct carrier_message *message, int64_t now,
     struct err *err) ERR_WUR;
+/* Has the peer gone? Says IDLE again when there is nothing else to say, so
+ * that the transport finds out. */
+void carrier_link_probe(struct carrier_link *link);
 /* Something changed in the out box. */
 void carrier_link_changed(struct carrier_link *link);
 /* Sends what is due. Returns when to call again at the latest (monotonic). */

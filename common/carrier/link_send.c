@@ -23,6 +23,9 @@ send_landed(struct carrier_link *link, uint32_t received)
 {
 	struct link_send *s = &link->send;
 
+	/* Requests for a message that was taken back may say less. */
+	if (received <= s->received)
+		return;
 	link_budget_give(
 	    link, (uint64_t)(received - s->received) * CARRIER_CHUNK_BYTES);
 	s->received = received;
