@@ -23,6 +23,7 @@ struct db {
 	char *path;
 	sqlite3 *handle;
 	const struct db_schema *schema;
+	unsigned busy_ms;
 	struct db_stmt **statements;
 	size_t statement_count;
 };
@@ -45,7 +46,8 @@ db_cure(const struct db *db)
 static int
 db_error(struct db *db, int code, struct err *err)
 {
-	int error = db->handle == NULL ? 0 : sqlite3_system_errno(db->handle);
+	/* SQLite does not keep the errno of every failed write. */
+	int error = errno;
 	const char *text = db->handle == NULL ? sqlite3_errstr(code)
 					      : sqlite3_errmsg(db->handle);
 	int primary = code & 0xff;
@@ -53,8 +55,8 @@ db_error(struct db *db, int code, struct err *err)
 	if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED)
 		return err_set(err, ERR_TEMPORARY,
 		    "database is locked: %s (another process has held it "
-		    "for more than %d s)",
-		    db->path, DB_BUSY_MS / 1000);
+		    "for more than %u ms)",
+		    db->path, db->busy_ms);
 	if (primary == SQLITE_FULL)
 		return err_set(err, ERR_IO, "disk full: %s", db->path);
 	if (code == SQLITE_READONLY_DBMOVED)
@@ -84,8 +86,10 @@ db_error(struct db *db, int code, struct err *err)
 int
 db_exec(struct db *db, const char *sql, struct err *err)
 {
-	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+	int code;
 
+	errno = 0;
+	code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 	return code == SQLITE_OK ? 0 : db_error(db, code, err);
 }
 
@@ -181,6 +185,7 @@ db_connect(const char *path, const struct db_schema *schema, struct db **out_db,
 	db = mem_calloc(1, sizeof(*db));
 	db->path = mem_strdup(path);
 	db->schema = schema;
+	errno = 0;
 	code = sqlite3_open_v2(path, &db->handle,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
 	    NULL);
@@ -190,7 +195,7 @@ db_connect(const char *path, const struct db_schema *schema, struct db **out_db,
 		return -1;
 	}
 	sqlite3_extended_result_codes(db->handle, 1);
-	sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
+	db_busy_set(db, DB_BUSY_MS);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	*out_db = db;
 	return 0;
@@ -301,6 +306,13 @@ db_cache_set(struct db *db, unsigned kib, struct err *err)
 
 	snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%u", kib);
 	return db_exec(db, sql, err);
+}
+
+void
+db_busy_set(struct db *db, unsigned ms)
+{
+	db->busy_ms = ms;
+	sqlite3_busy_timeout(db->handle, (int)ms);
 }
 
 bool
@@ -422,6 +434,7 @@ db_step(struct db_stmt *stmt, struct err *err)
 {
 	int code = stmt->bind_error;
 
+	errno = 0;
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt->handle);
 	if (code == SQLITE_ROW)
@@ -557,9 +570,11 @@ int
 db_checkpoint(struct db *db, struct err *err)
 {
 	int logged = 0, done = 0;
-	int code = sqlite3_wal_checkpoint_v2(
-	    db->handle, NULL, SQLITE_CHECKPOINT_FULL, &logged, &done);
+	int code;
 
+	errno = 0;
+	code = sqlite3_wal_checkpoint_v2(
+	    db->handle, NULL, SQLITE_CHECKPOINT_FULL, &logged, &done);
 	if (code != SQLITE_OK)
 		return db_error(db, code, err);
 	if (logged != done)

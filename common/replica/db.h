@@ -53,6 +53,8 @@ void db_close(struct db *db);
 const char *db_path(const struct db *db);
 /* Page cache limit in KiB, when 8 MiB is not wanted. */
 int db_cache_set(struct db *db, unsigned kib, struct err *err) ERR_WUR;
+/* How long to wait for another process, when 10 s are not wanted. */
+void db_busy_set(struct db *db, unsigned ms);
 /* Was the file renamed over or removed since it was opened? Then a new
  * connection is due: writes to this one would be lost. */
 bool db_moved(struct db *db);

@@ -47,7 +47,8 @@ replica_recorded(struct replica *replica, uint64_t version,
 	return rc < 0 ? -1 : 0;
 }
 
-/* The highest rung at or below version; version itself beyond the ladder. */
+/* The highest rung at or below version, which is recorded; the oldest state of
+ * all is the bottom rung. */
 static int
 replica_base_round(struct replica *replica, uint64_t version,
     uint64_t *out_base, struct err *err)
@@ -64,16 +65,16 @@ replica_base_round(struct replica *replica, uint64_t version,
 		return -1;
 	db_bind_u64(stmt, 1, replica->meta.state.floor);
 	while ((rc = db_step(stmt, err)) > 0) {
-		uint64_t rung = db_column_u64(stmt, 0);
-		uint64_t distance = newest - rung;
+		uint64_t distance;
 
-		if (rungs >= REPLICA_LADDER_DENSE && distance < next)
+		*out_base = db_column_u64(stmt, 0);
+		distance = newest - *out_base;
+		if (rungs >= REPLICA_LADDER_DENSE &&
+		    (distance < next || rungs >= REPLICA_LADDER_MAX - 1))
 			continue;
 		next = distance + distance / 4 + 1;
 		rungs++;
-		if (rung <= version)
-			*out_base = rung;
-		if (rung <= version || rungs == REPLICA_LADDER_MAX) {
+		if (*out_base <= version) {
 			db_reset(stmt);
 			break;
 		}
