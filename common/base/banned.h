@@ -54,7 +54,10 @@
 #define system(c) BANNED(system, process)
 #undef popen
 #define popen(c, m) BANNED(popen, process)
-/* Skips the tag check of an empty AEAD ciphertext in OpenSSL 3.0. */
-#define EVP_Cipher(...) BANNED(EVP_Cipher, EVP_DecryptFinal_ex)
+/* Skips the tag check of an empty AEAD ciphertext in OpenSSL 3.0. OpenSSL's
+ * header declares it after this one: the declaration must stay one, so a use
+ * fails when it is linked. */
+#define EVP_Cipher(...)                                                        \
+	BANNED(EVP_Cipher, EVP_DecryptFinal_ex)(__VA_ARGS__)
 
 #endif
