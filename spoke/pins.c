@@ -293,6 +293,44 @@ domain_check(struct pinner *p, const char *domain, struct err *err)
 	return domain_pin(p, domain, err);
 }
 
+static bool
+domain_still_allotted(const struct registry_member *member, struct slice pinned)
+{
+	for (size_t i = 0; i < member->domain_count; i++)
+		if (domain_covered(pinned, slice_str(member->domains[i])))
+			return true;
+	return false;
+}
+
+/* A domain that the hub takes away would turn its contacts foreign: that waits
+ * for the operator. Released, the pins forget it. */
+static int
+domains_withdrawn(struct pinner *p, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (p->release) {
+		if (db_prepare(store_db(p->store),
+			"DELETE FROM pin_domain WHERE member = ?1", &stmt,
+			err) < 0)
+			return -1;
+		db_bind_text(stmt, 1, p->member->name);
+		return db_run(stmt, err);
+	}
+	if (db_prepare(store_db(p->store),
+		"SELECT domain FROM pin_domain WHERE member = ?1", &stmt,
+		err) < 0)
+		return -1;
+	db_bind_text(stmt, 1, p->member->name);
+	while ((rc = db_step(stmt, err)) > 0)
+		if (!domain_still_allotted(
+			p->member, slice_str(db_column_text(stmt, 0))))
+			pin_hold(p, "domain %s was withdrawn by the hub",
+			    db_column_text(stmt, 0));
+	return rc;
+}
+
 static int
 member_check(struct pinner *p, struct err *err)
 {
@@ -305,6 +343,8 @@ member_check(struct pinner *p, struct err *err)
 	for (size_t i = 0; i < member->key_count; i++)
 		if (key_check(p, &member->keys[i], err) < 0)
 			return -1;
+	if (domains_withdrawn(p, err) < 0)
+		return -1;
 	for (size_t i = 0; i < member->domain_count; i++)
 		if (domain_check(p, member->domains[i], err) < 0)
 			return -1;
