@@ -124,6 +124,7 @@ request_put(struct joiner *j, struct err *err)
 {
 	int64_t now = clock_now_ms();
 	struct envelope_recipient hub = {.name = ""};
+	struct key_pair sign;
 	const struct envelope_seal_options options = {
 	    .type = GALR__ENVELOPE_TYPE__ENVELOPE_JOIN,
 	    .realm = j->invitation.realm,
@@ -133,11 +134,13 @@ request_put(struct joiner *j, struct err *err)
 	    .sequence = envelope_next(0, now),
 	    .issued_at = now,
 	    .not_after = now + JOIN_LIFE_MS,
-	    .sign_key = &j->keys.sign_active};
+	    .sign_key = &sign};
 	char name[SPOOL_NAME_SIZE];
 	struct buf plain, sealed;
 	int rc = -1;
 
+	if (invitation_sign(&j->invitation, &sign, err) < 0)
+		return -1;
 	memcpy(hub.public_key, j->invitation.hub_decrypt, 32);
 	crypto_key_id("x25519", hub.public_key, &hub.key_id);
 	buf_init(&plain, LIMIT_PAYLOAD_BYTES);
@@ -150,6 +153,7 @@ request_put(struct joiner *j, struct err *err)
 		    buf_slice(&sealed), NULL, NULL, 0, err);
 	buf_fini(&plain);
 	buf_fini(&sealed);
+	crypto_cleanse(&sign, sizeof(sign));
 	return rc;
 }
 
