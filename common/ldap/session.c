@@ -1,25 +1,18 @@
 #include "common/ldap/session.h"
 
-#include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
 #include <gssapi/gssapi_krb5.h>
-#include <ldap.h>
 #include <sasl/sasl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/ldap/session_guard.h"
+#include "common/ldap/session_impl.h"
 
-#define SYSTEM_CA_FILE "/etc/ssl/certs/ca-certificates.crt"
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_PROBES 4
-
-struct session {
-	LDAP *ld;
-	char *uri;
-	int64_t timeout_ms;
-	gss_cred_id_t cred;
-};
 
 struct ldap *
 session_handle(struct session *session)
@@ -104,14 +97,6 @@ credentials_cure(const char *diagnostic)
 	return "wrong name or password: check bind and password_file";
 }
 
-static bool
-is_certificate_trouble(const char *diagnostic)
-{
-	return strstr(diagnostic, "ertificate") != NULL ||
-	       strstr(diagnostic, "hostname") != NULL ||
-	       strstr(diagnostic, "TLS") != NULL;
-}
-
 /* What a person should do about a result code; "" when nothing is known. */
 static const char *
 code_cure(int code, const char *diagnostic)
@@ -136,9 +121,6 @@ code_cure(int code, const char *diagnostic)
 		return "there is no such entry, or the account cannot see it";
 	case LDAP_SERVER_DOWN:
 	case LDAP_CONNECT_ERROR:
-		if (is_certificate_trouble(diagnostic))
-			return "check ca, and that the certificate carries the "
-			       "URI's host name";
 		return "check address, port, firewall and that the server "
 		       "runs";
 	case LDAP_TIMEOUT:
@@ -158,9 +140,6 @@ error_fill(const char *uri, int code, const char *diagnostic, struct err *err,
 	if (diagnostic == NULL)
 		diagnostic = "";
 	cure = code_cure(code, diagnostic);
-	if ((code == LDAP_SERVER_DOWN || code == LDAP_CONNECT_ERROR) &&
-	    is_certificate_trouble(diagnostic))
-		class = ERR_CONFIG;
 	return err_set_code(err, class, code, "%s: %s: %s%s%s%s%s%s", uri, what,
 	    ldap_err2string(code), *diagnostic == '\0' ? "" : " (", diagnostic,
 	    *diagnostic == '\0' ? "" : ")", *cure == '\0' ? "" : "; ", cure);
@@ -229,43 +208,6 @@ session_set_limits(struct session *session,
 			    "libldap refused option 0x%x", table[i].option);
 	}
 	return 0;
-}
-
-/* Debian's libldap stands on GnuTLS: without a CA file it trusts nobody. The
- * options take effect with NEWCTX, which therefore comes last. */
-static int
-session_set_tls(struct session *session, const struct session_options *options,
-    struct err *err)
-{
-	const char *ca = options->ca_file;
-	int hard = LDAP_OPT_X_TLS_HARD, client = 0;
-	int min = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2;
-
-	if (ca == NULL)
-		ca = SYSTEM_CA_FILE;
-	if (access(ca, R_OK) != 0)
-		return err_set_errno(err, ERR_CONFIG,
-		    "%s: certificate authorities %s: check ca", session->uri,
-		    ca);
-	if (ldap_set_option(session->ld, LDAP_OPT_X_TLS_CACERTFILE, ca) != 0 ||
-	    ldap_set_option(session->ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &hard) ||
-	    ldap_set_option(session->ld, LDAP_OPT_X_TLS_PROTOCOL_MIN, &min) ||
-	    ldap_set_option(session->ld, LDAP_OPT_X_TLS_NEWCTX, &client) != 0)
-		return err_set(err, ERR_CONFIG,
-		    "%s: cannot use certificate authorities %s: check that it "
-		    "is a PEM file",
-		    session->uri, ca);
-	return 0;
-}
-
-static int
-session_start_tls(struct session *session, struct err *err)
-{
-	int code = ldap_start_tls_s(session->ld, NULL, NULL);
-
-	if (code == LDAP_SUCCESS)
-		return 0;
-	return session_error(session, code, NULL, err, "StartTLS");
 }
 
 static int
@@ -428,31 +370,90 @@ session_bind(struct session *session, const struct session_options *options,
 	return err_set(err, ERR_INTERNAL, "unknown kind of bind");
 }
 
+/* Called by libldap when TCP has connected. From here on the guard bounds the
+ * handshake: with a network timeout libldap would make it non-blocking, and
+ * then spin. Later reads must not hang in half a TLS record either. */
+static int
+connected(LDAP *ld, Sockbuf *sb, LDAPURLDesc *url, struct sockaddr *address,
+    struct ldap_conncb *callback)
+{
+	struct session *session = callback->lc_arg;
+	struct timeval limit = timeval_from_ms(session->timeout_ms);
+	int fd = -1;
+
+	(void)url, (void)address;
+	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, NULL);
+	ber_sockbuf_ctrl(sb, LBER_SB_OPT_GET_FD, &fd);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	session_guard_watch(fd);
+	session->connected = true;
+	return 0;
+}
+
+static void
+disconnected(LDAP *ld, Sockbuf *sb, struct ldap_conncb *callback)
+{
+	(void)ld, (void)sb, (void)callback;
+}
+
+static int
+session_prepare(struct session *session, const struct session_options *options,
+    struct err *err)
+{
+	int code = ldap_initialize(&session->ld, session->uri);
+
+	if (code != LDAP_SUCCESS)
+		return err_set(err, ERR_CONFIG,
+		    "%s: not an LDAP URI: write ldaps://host, ldap://host or "
+		    "ldapi://path",
+		    session->uri);
+	session->callback =
+	    (struct ldap_conncb){connected, disconnected, session};
+	if (ldap_set_option(session->ld, LDAP_OPT_CONNECT_CB,
+		&session->callback) != LDAP_OPT_SUCCESS)
+		return err_set(err, ERR_INTERNAL, "libldap refused a callback");
+	return session_set_limits(session, options, err);
+}
+
 static int
 session_connect(struct session *session, const struct session_options *options,
     struct err *err)
 {
-	bool ldaps = uri_has_scheme(session->uri, "ldaps:");
 	bool local = uri_has_scheme(session->uri, "ldapi:");
-	bool start_tls =
-	    options->tls == SESSION_TLS_STARTTLS && !ldaps && !local;
-	int code;
 
-	if (options->tls == SESSION_TLS_LDAPS && !ldaps && !local)
+	session->ldaps = uri_has_scheme(session->uri, "ldaps:");
+	session->start_tls =
+	    options->tls == SESSION_TLS_STARTTLS && !session->ldaps && !local;
+	if (options->tls == SESSION_TLS_LDAPS && !session->ldaps && !local)
 		return err_set(err, ERR_CONFIG,
 		    "%s: tls is ldaps: write ldaps://, or choose StartTLS",
 		    session->uri);
-	code = ldap_initialize(&session->ld, session->uri);
-	if (code != LDAP_SUCCESS)
-		return error_fill(
-		    session->uri, code, "not an LDAP URI", err, "open");
-	if (session_set_limits(session, options, err) != 0)
+	if (session_prepare(session, options, err) != 0)
 		return -1;
-	if ((ldaps || start_tls) && session_set_tls(session, options, err) != 0)
+	if ((session->ldaps || session->start_tls) &&
+	    session_tls_open(session, options->ca_file, err) != 0)
 		return -1;
-	if (start_tls && session_start_tls(session, err) != 0)
-		return -1;
-	return session_bind(session, options, ldaps || start_tls, err);
+	return session_bind(
+	    session, options, session->ldaps || session->start_tls, err);
+}
+
+/* All of connecting under one deadline. */
+static int
+session_connect_guarded(struct session *session,
+    const struct session_options *options, struct err *err)
+{
+	int64_t limit = options->connect_timeout_ms + options->timeout_ms;
+	int rc;
+
+	session_guard_start(limit);
+	rc = session_connect(session, options, err);
+	if (session_guard_stop() && rc != 0)
+		return err_set_code(err, ERR_TEMPORARY, LDAP_TIMEOUT,
+		    "%s: connecting took more than %lld ms; the server did "
+		    "not answer in time",
+		    session->uri, (long long)limit);
+	return rc;
 }
 
 /* Keeps the more hopeful class, so that a job is retried when any server
@@ -487,7 +488,7 @@ session_open(const struct session_options *options,
 		session->uri = mem_strdup(options->uris[i]);
 		session->timeout_ms = options->timeout_ms;
 		err_clear(&one);
-		if (session_connect(session, options, &one) == 0) {
+		if (session_connect_guarded(session, options, &one) == 0) {
 			*out_session = session;
 			return 0;
 		}

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -138,7 +139,7 @@ fixture_configure(const struct fixture *f, bool tls, const char *extra)
 	    "moduleload syncprov\n%s"
 	    "database mdb\nmaxsize 2147483648\nsuffix " FIXTURE_SUFFIX "\n"
 	    "rootdn " FIXTURE_ADMIN "\nrootpw " FIXTURE_PASSWORD "\n"
-	    "directory %s/data\nindex objectClass,entryUUID eq\n"
+	    "directory %s/data\ndbnosync\nindex objectClass,entryUUID eq\n"
 	    "index mail,cn pres,eq\n%soverlay syncprov\n",
 	    tls ? tls_text : "", f->dir, extra);
 
@@ -158,7 +159,9 @@ fixture_start(struct fixture *f, bool tls)
 	f->pid = fork();
 	assert_true(f->pid >= 0);
 	if (f->pid == 0) {
-		freopen("/dev/null", "w", stderr);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (freopen("/dev/null", "w", stderr) == NULL)
+			_exit(127);
 		execl("/usr/sbin/slapd", "slapd", "-d", "0", "-h", listen, "-f",
 		    conf, (char *)NULL);
 		_exit(127);
