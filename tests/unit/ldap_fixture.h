@@ -41,7 +41,7 @@ struct fixture {
 };
 
 /* Every process has an address of its own. */
-static void
+static MAYBE_UNUSED void
 fixture_address(char *out, size_t size, unsigned salt)
 {
 	unsigned pid = (unsigned)getpid() + salt * 7919;
@@ -49,7 +49,7 @@ fixture_address(char *out, size_t size, unsigned salt)
 	snprintf(out, size, "127.78.%u.%u", pid >> 8 & 0xff, (pid & 0xff) | 1);
 }
 
-static bool
+static MAYBE_UNUSED bool
 fixture_connects(const char *address, int port)
 {
 	struct sockaddr_in to = {
@@ -63,7 +63,7 @@ fixture_connects(const char *address, int port)
 	return ok;
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_write(const char *dir, const char *name, const char *text)
 {
 	char *path = fsio_join(dir, name);
@@ -73,7 +73,7 @@ fixture_write(const char *dir, const char *name, const char *text)
 	free(path);
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_run(const char *const argv[])
 {
 	struct buf output;
@@ -103,7 +103,7 @@ fixture_certificate(struct fixture *f, const char *san)
 	free(option);
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_init(struct fixture *f, unsigned salt)
 {
 	char *data;
@@ -124,7 +124,7 @@ fixture_init(struct fixture *f, unsigned salt)
 }
 
 /* extra: more lines of slapd.conf for the database. */
-static void
+static MAYBE_UNUSED void
 fixture_configure(const struct fixture *f, bool tls, const char *extra)
 {
 	char *tls_text = mem_printf("TLSCACertificateFile %s\n"
@@ -148,7 +148,7 @@ fixture_configure(const struct fixture *f, bool tls, const char *extra)
 	free(text);
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_start(struct fixture *f, bool tls)
 {
 	char *conf = fsio_join(f->dir, "slapd.conf");
@@ -176,7 +176,7 @@ fixture_start(struct fixture *f, bool tls)
 	free(listen);
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_kill(struct fixture *f, int signal_number)
 {
 	if (f->pid == 0)
@@ -186,7 +186,7 @@ fixture_kill(struct fixture *f, int signal_number)
 	f->pid = 0;
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_fini(struct fixture *f)
 {
 	struct err err;
@@ -195,7 +195,7 @@ fixture_fini(struct fixture *f)
 	assert_int_equal(fsio_remove_tree(f->dir, &err), 0);
 }
 
-static void
+static MAYBE_UNUSED void
 fixture_options(const struct fixture *f, const char *const *uris,
     struct session_options *out)
 {
