@@ -46,6 +46,12 @@ class Block:
         self.lock.close()
 
 
+def relay_address(address):
+    """Where a relay in front of the server at address may listen."""
+    head, host = address.rsplit('.', 1)
+    return '%s.%d' % (head, int(host) + 100)
+
+
 def answers(address, port):
     """True when something accepts connections there."""
     with socket.socket() as probe:

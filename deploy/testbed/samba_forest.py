@@ -9,7 +9,7 @@ import sys
 import ldap
 from ldap.dn import escape_dn_chars
 
-from . import people, process, samba_settings
+from . import net, people, process, samba_settings
 from .directory import Directory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -69,6 +69,7 @@ class Samba(Directory):
     def __init__(self, name, address, authority, scratch, domain=None):
         super().__init__()
         self.name, self.address = name, address
+        self.behind = net.relay_address(address)
         self.domain = domain or name + '.example'
         self.base = ','.join('DC=' + p for p in self.domain.split('.'))
         self.staff, self.partners = ('OU=%s,%s' % (unit, self.base)
@@ -133,7 +134,8 @@ class Samba(Directory):
         return self
 
     def _configure(self):
-        key, cert = self.authority.issue('dc.' + self.domain, self.address)
+        key, cert = self.authority.issue('dc.' + self.domain, self.address,
+                                          self.behind)
         for name in ('run', 'cache', 'lock'):
             os.makedirs(os.path.join(self.home, name), exist_ok=True)
         with open(os.path.join(self.home, 'smb.conf'), 'w') as out:

@@ -4,7 +4,7 @@ import base64
 import os
 import subprocess
 
-from . import people, process
+from . import net, people, process
 from .directory import Directory, as_bytes
 
 CONFIGURATION = '''include /etc/ldap/schema/core.schema
@@ -39,16 +39,18 @@ access to * by dn.exact="{service_dn}" read by * none
 overlay syncprov
 syncprov-checkpoint 100 10
 syncprov-sessionlog 10000
-'''
+{overlays}'''
 
 
 class Slapd(Directory):
     contact_filter = '(objectClass=inetOrgPerson)'
 
     def __init__(self, name, address, authority, scratch, domain=None,
-                 maxsize=4 << 30, extra='', envflags='nosync'):
+                 maxsize=4 << 30, extra='', overlays='',
+                 envflags='nosync'):
         super().__init__()
         self.name, self.address = name, address
+        self.behind = net.relay_address(address)
         self.domain = domain or name + '.example'
         self.base = ','.join('dc=' + p for p in self.domain.split('.'))
         self.staff, self.partners = ('ou=%s,%s' % (unit, self.base)
@@ -66,13 +68,14 @@ class Slapd(Directory):
         self.service_password = 'Passw0rd.relay'
         self.password_file = os.path.join(scratch, name + '.password')
         self.settings = {'maxsize': maxsize, 'extra': extra,
-                         'envflags': envflags}
+                         'overlays': overlays, 'envflags': envflags}
         self.child = None
         self._configure()
 
     def _configure(self):
         os.makedirs(os.path.join(self.home, 'data'), mode=0o700)
-        key, cert = self.authority.issue('ldap.' + self.domain, self.address)
+        key, cert = self.authority.issue('ldap.' + self.domain, self.address,
+                                          self.behind)
         self.conf = os.path.join(self.home, 'slapd.conf')
         with open(self.conf, 'w') as out:
             out.write(CONFIGURATION.format(

@@ -299,6 +299,7 @@ class Box:
 
 class Star:
     PORT = 4710
+    default_extra = ''  # for every spoke.conf
 
     def __init__(self, scratch, block, hub_extra='', metered=True):
         self.scratch = scratch
@@ -320,6 +321,7 @@ class Star:
 
     def spoke(self, name, ldap_server, **more):
         """A configured spoke that has not joined."""
+        more['extra'] = self.default_extra + more.get('extra', '')
         made = Spoke(os.path.join(self.scratch, 'spoke-' + name), name.upper(),
                      ldap_server, **more)
         self.spokes.append(made)

@@ -23,15 +23,16 @@ class Authority:
                      '-addext', 'keyUsage=critical,keyCertSign,cRLSign',
                      '-keyout', self.key, '-out', self.ca)
 
-    def issue(self, name, address):
-        """Key and certificate for a server known by name and address."""
+    def issue(self, name, *addresses):
+        """Key and certificate for a server known by name and addresses."""
         base = os.path.join(self.directory, name)
         key, request, cert, extensions = (
             base + end for end in ('.key', '.csr', '.pem', '.ext'))
         with open(extensions, 'w') as out:
-            out.write('subjectAltName=DNS:%s,IP:%s\n'
+            out.write('subjectAltName=DNS:%s%s\n'
                       'basicConstraints=CA:FALSE\n'
-                      'extendedKeyUsage=serverAuth\n' % (name, address))
+                      'extendedKeyUsage=serverAuth\n' % (
+                          name, ''.join(',IP:' + a for a in addresses)))
         _openssl('req', '-newkey', 'ec', '-pkeyopt',
                  'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=' + name,
                  '-keyout', key, '-out', request)

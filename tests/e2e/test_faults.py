@@ -1,0 +1,225 @@
+"""A carrier that drops, duplicates, reorders, truncates, edits and replays;
+connections that die; a directory that answers only half."""
+
+import os
+import random
+
+import pytest
+
+from testbed.wire import Wire
+
+
+def some(box):
+    assert box.names()
+    return box.names()
+
+
+def change(forest, number):
+    dn = sorted(forest.search(forest.staff, '(mail=*)'))[number % 5]
+    forest.modify(dn, title='Title %d' % number)
+    forest.add_person(300 + number)
+
+
+def edit_truncate(data):
+    return data[:-7]
+
+
+def edit_extend(data):
+    return data + b'\0' * 9
+
+
+def edit_flip_header(data):
+    return data[:20] + bytes([data[20] ^ 4]) + data[21:]
+
+
+def edit_flip_body(data):
+    return data[:-30] + bytes([data[-30] ^ 1]) + data[-29:]
+
+
+def edit_length(data):
+    return data[:5] + b'\xff\xff\xff\xff' + data[9:]
+
+
+def edit_empty(data):
+    return b''
+
+
+EDITS = [edit_truncate, edit_extend, edit_flip_header, edit_flip_body,
+         edit_length, edit_empty]
+
+
+@pytest.mark.parametrize('edit', EDITS)
+def test_an_edited_bundle_is_refused_and_the_next_is_taken(star, pair, edit):
+    north, south = pair
+    before = sorted(south.contacts())
+    change(north.ldap, 1)
+    north.export()
+    box = star.hub.box('SOUTH', 'out')
+    star.eventually(lambda: some(box))
+    star.hub.stop()     # so that nobody mends the box meanwhile
+    for name in box.names():
+        box.write(name, edit(box.read(name)))
+    star.hub.serve()
+    star.hub.wait()
+    south.call('run', 'partners')
+    after = sorted(south.contacts())
+    assert after == before or len(after) == len(before) + 1
+    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+
+
+@pytest.mark.parametrize('edit', EDITS)
+def test_an_edited_publication_is_refused_by_the_hub(star, pair, edit):
+    north, south = pair
+    star.hub.stop()
+    change(north.ldap, 2)
+    north.call('run', 'staff')      # nobody there: it stays in the out box
+    box = north.box('out')
+    assert box.names()
+    hub = star.hub.box('NORTH', 'in')
+    os.makedirs(hub.path, exist_ok=True)
+    for name in box.names():
+        hub.write(name, edit(box.read(name)))
+    star.hub.serve()
+    star.hub.wait()
+    star.eventually(lambda: _empty(hub))
+    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+
+
+def _empty(box):
+    assert not box.names()
+
+
+def test_a_foreign_or_unknown_senders_message_is_refused(star, three):
+    """NORTH's publication in WEST's box: the sender is not the peer."""
+    north, south, west = three
+    star.hub.stop()
+    change(north.ldap, 3)
+    north.call('run', 'staff')
+    hub = star.hub.box('WEST', 'in')
+    os.makedirs(hub.path, exist_ok=True)
+    for name in north.box('out').names():
+        hub.write(name, north.box('out').read(name))
+    hub.write('pub-0000000000000001.galr', os.urandom(3000))
+    star.hub.serve()
+    star.hub.wait()
+    star.eventually(lambda: _empty(hub))
+    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+
+
+def test_dropped_duplicated_and_reordered_messages_heal(star, three):
+    north, south, west = three
+    seed = random.randrange(1 << 30)
+    print('seed', seed)
+    dice = random.Random(seed)
+    for step in range(4):
+        change(north.ldap, 10 + step)
+        change(west.ldap, 10 + step)
+        for spoke in (north, west):
+            spoke.export()
+        box = star.hub.box('SOUTH', 'out')
+        for name in box.names():
+            fate = dice.choice(('drop', 'twice', 'later', 'keep'))
+            try:
+                if fate == 'drop':
+                    box.remove(name)
+                elif fate == 'twice':
+                    box.copy(name, name[:-5] + '-again.galr')
+                elif fate == 'later':
+                    box.copy(name, 'zzz-' + name)
+                    box.remove(name)
+            except FileNotFoundError:
+                pass    # the hub replaced it meanwhile
+        south.call('run', 'partners')
+    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+
+
+def test_cut_connections_are_resumed(star, clean):
+    north, south = clean['north'], clean['south']
+    north.populate(150)
+    for forest in (north, south):
+        star.join(forest.name, forest)
+    star.wire.cut_after(9000)
+    for spoke in star.spokes:
+        spoke.call('run', 'staff')
+        spoke.call('run', 'partners')
+    star.wire.cut_after(0)
+    star.sync()
+    star.sync()
+    star.expect_everyone()
+
+
+@pytest.fixture
+def thin(pair, scratch, tmp_path):
+    """NORTH reads its directory through a relay that can cut."""
+    north = pair[0]
+    relay = Wire((north.ldap.behind, 636), (north.ldap.address, 636),
+                 str(tmp_path)).start()
+    with open(north.conf) as f:
+        text = f.read()
+    with open(north.conf, 'w') as out:
+        out.write(text.replace(north.ldap.uri,
+                               'ldaps://' + north.ldap.behind))
+    yield relay
+    relay.stop()
+
+
+def test_a_read_cut_short_publishes_nothing(star, pair, thin):
+    north, south = pair
+    north.export()
+    version = star.hub.json('streams')
+    quiet = thin.total()
+    for number in range(400, 440):
+        north.ldap.add_person(number)
+    north.export()
+    whole = thin.total() - quiet
+    south.fetch()
+    star.expect_everyone()
+    version = star.hub.json('streams')
+    for number in range(440, 445):
+        north.ldap.add_person(number)
+    for share in (0.3, 0.6, 0.9):
+        thin.cut_after(int(whole * share))
+        result = north.call('run', 'staff')
+        if result.status == 0:
+            continue    # a change feed needed fewer bytes than a whole read
+        assert result.status == 1
+        assert north.ldap.behind in result.text
+        assert _versions(star.hub.json('streams')) == _versions(version)
+    thin.cut_after(0)
+    star.sync()
+    star.expect_everyone()
+
+
+def _versions(streams):
+    rows = streams if isinstance(streams, list) else streams['streams']
+    return sorted((row.get('member'), row.get('stream') or row.get('name'),
+                   row['version']) for row in rows)
+
+
+def test_an_emptied_directory_is_not_believed(star, pair):
+    """The search succeeds, with nothing where there were twenty."""
+    north, south = pair
+    before = sorted(south.contacts())
+    north.ldap.empty(north.ldap.staff)
+    result = north.call('run', 'staff')
+    assert result.status in (1, 3)
+    assert north.ldap.staff.lower() in result.text.lower()
+    south.fetch()
+    assert sorted(south.contacts()) == before
+
+
+def test_a_directory_that_is_gone_is_named(star, pair):
+    north, south = pair
+    before = sorted(south.contacts())
+    north.ldap.stop()
+    try:
+        result = north.call('run', 'staff')
+        assert result.status == 1
+        assert north.ldap.address in result.text
+        assert sorted(south.contacts()) == before
+    finally:
+        north.ldap.start()
+        north.ldap.wait()
+    star.sync()
+    star.expect_everyone()
+

@@ -1,0 +1,54 @@
+"""slapd as source and as target, and entries that a target refuses."""
+
+from testbed.star import staff_mails
+
+REFUSES_STARS = '''moduleload constraint'''
+CONSTRAINT = '''overlay constraint
+constraint_attribute title regex ^[^*]*$
+'''
+
+
+def test_slapd_and_samba_share(star, clean, openldap):
+    for unit in (openldap.staff, openldap.partners):
+        openldap.empty(unit)
+    openldap.populate(25)
+    clean['north'].populate(12)
+    east, north = star.join('east', openldap, domains=['west.example']), \
+        star.join('north', clean['north'])
+    star.sync()
+    star.sync()
+    star.expect_everyone()
+    mail = staff_mails(clean['north'])[0]
+    contact = east.contacts()[mail]
+    assert b'inetOrgPerson' in contact['objectClass']
+    for name in ('cn', 'sn', 'mail', 'title', 'telephoneNumber',
+                 'labeledURI'):
+        assert name in contact, name
+    dn = next(iter(clean['north'].search(clean['north'].staff,
+                                         '(mail=%s)' % mail)))
+    clean['north'].modify(dn, title='Navigator')
+    openldap.delete(next(dn for dn in openldap.search(
+        openldap.staff, '(mail=*)')))
+    star.sync()
+    assert east.contacts()[mail]['title'] == [b'Navigator']
+    star.expect_everyone()
+
+
+def test_one_refused_entry_stops_no_other(star, clean, slapd_factory):
+    strict = slapd_factory('strict', extra=REFUSES_STARS,
+                           overlays=CONSTRAINT)
+    north = clean['north']
+    north.populate(10)
+    rows = {e['mail'][0].decode(): dn for dn, e in north.search(
+        north.staff, '(mail=*)', ['mail']).items()}
+    bad = sorted(rows)[4]
+    north.modify(rows[bad], title='***')
+    source, target = star.join('north', north), star.join('strict', strict)
+    source.export()
+    target.fetch(expect=(0, 4))
+    result = target.fetch(expect=4)
+    assert 'title' in result.text
+    star.expect(target, set(rows) - {bad})
+    north.modify(rows[bad], title='Harmless')
+    star.sync()
+    star.expect_everyone()
