@@ -96,7 +96,8 @@ int replica_recorded(struct replica *replica, uint64_t version,
  * receiver that has all. */
 int replica_base_choose(struct replica *replica, uint64_t version,
     const uint8_t root[32], uint64_t *out_base, struct err *err) ERR_WUR;
-/* Writes the section (base, current version] to path, in id order, from one
+/* Writes the section (base, current version] to path (base below the version),
+ * in id order, from one
  * snapshot. When another process may write meanwhile, compare out's version
  * with the manifest's that goes with it. */
 struct replica_section {

@@ -23,17 +23,30 @@
 
 static char fixture_dir[64];
 static struct err fixture_err;
+static pid_t fixture_pid;
+
+/* In a forked child a failure must not return into cmocka's runner. */
+static UNUSED void
+fixture_fail(const char *call)
+{
+	if (getpid() != fixture_pid) {
+		fprintf(stderr, "child: %s: %s\n", call, fixture_err.message);
+		_exit(99);
+	}
+	fail_msg("%s: %s", call, fixture_err.message);
+}
 
 #define OK(call)                                                               \
 	do {                                                                   \
 		if ((call) < 0)                                                \
-			fail_msg("%s: %s", #call, fixture_err.message);        \
+			fixture_fail(#call);                                   \
 	} while (0)
 
 static UNUSED int
 fixture_setup(void **state)
 {
 	(void)state;
+	fixture_pid = getpid();
 	snprintf(fixture_dir, sizeof(fixture_dir), "/tmp/test_replica.XXXXXX");
 	if (mkdtemp(fixture_dir) == NULL)
 		return -1;
