@@ -416,19 +416,17 @@ dir_of(const char *path)
 }
 
 static int
-parse_bytes(struct slice text, const char *path, bool may_hold_secrets,
-    const struct conf_table *table, void *out_struct, struct arena *arena,
-    struct err *err)
+parse_bytes(struct load *load, struct slice text,
+    const struct conf_table *table, void *out_struct, struct err *err)
 {
-	char *dir = dir_of(path);
+	char *dir = dir_of(load->path);
 	char *copy =
 	    mem_strndup(text.len == 0 ? "" : (const char *)text.data, text.len);
-	struct load load = {
-	    path, may_hold_secrets, {.dir = dir, .arena = arena}};
 	int rc = -1;
 
-	if (check_text(text, path, err) == 0)
-		rc = load_text(&load, copy, table, out_struct, err);
+	load->source.dir = dir;
+	if (check_text(text, load->path, err) == 0)
+		rc = load_text(load, copy, table, out_struct, err);
 	explicit_bzero(copy, strlen(copy));
 	free(copy);
 	free(dir);
@@ -439,13 +437,16 @@ int
 conf_parse(struct slice text, const char *path, const struct conf_table *table,
     void *out_struct, struct arena *arena, struct err *err)
 {
-	return parse_bytes(text, path, false, table, out_struct, arena, err);
+	struct load load = {.path = path, .source = {.arena = arena}};
+
+	return parse_bytes(&load, text, table, out_struct, err);
 }
 
 int
 conf_load(const char *path, const struct conf_table *table, void *out_struct,
     struct arena *arena, struct err *err)
 {
+	struct load load = {.path = path, .source = {.arena = arena}};
 	struct stat st;
 	struct buf text;
 	int rc = -1;
@@ -467,8 +468,8 @@ conf_load(const char *path, const struct conf_table *table, void *out_struct,
 			err->class = ERR_CONFIG;
 		goto out;
 	}
-	rc = parse_bytes(buf_slice(&text), path, (st.st_mode & 077) == 0, table,
-	    out_struct, arena, err);
+	load.may_hold_secrets = (st.st_mode & 077) == 0;
+	rc = parse_bytes(&load, buf_slice(&text), table, out_struct, err);
 out:
 	buf_cleanse(&text);
 	return rc;

@@ -153,6 +153,11 @@ int conf_parse_duration(
 int conf_parse_size(
     struct slice text, int64_t *out_bytes, struct err *err) ERR_WUR;
 
+/* A bound of a row as a person would write it: "1h", "64M", "100". text must
+ * hold CONF_VALUE_TEXT_SIZE bytes; returns it. */
+#define CONF_VALUE_TEXT_SIZE 48
+const char *conf_format_value(enum conf_type type, int64_t value, char *text);
+
 /* Calls fn for every row, groups before what is in them. path is dotted, as in
  * "export.from.ou". Stops at the first value that is not 0 and returns it. */
 typedef int conf_walk_fn(

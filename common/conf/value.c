@@ -7,7 +7,6 @@
 #include "common/base/fsio.h"
 
 #define KEY_MAX 63
-#define BOUND_TEXT_SIZE 48
 
 static const struct {
 	const char *unit;
@@ -123,15 +122,14 @@ bad:
 	    "\"64M\"");
 }
 
-/* A bound as a person would write it. */
-static const char *
-bound_format(enum conf_type type, int64_t v, char *text)
+const char *
+conf_format_value(enum conf_type type, int64_t v, char *text)
 {
 	if (type == CONF_DURATION) {
 		for (size_t i = COUNT_OF(duration_units); i-- > 0;) {
 			if (v == 0 || v % duration_units[i].ms != 0)
 				continue;
-			(void)snprintf(text, BOUND_TEXT_SIZE, "%lld%s",
+			(void)snprintf(text, CONF_VALUE_TEXT_SIZE, "%lld%s",
 			    (long long)(v / duration_units[i].ms),
 			    duration_units[i].unit);
 			return text;
@@ -141,13 +139,13 @@ bound_format(enum conf_type type, int64_t v, char *text)
 		for (size_t i = COUNT_OF(size_units); i-- > 0;) {
 			if (v == 0 || v % size_units[i].bytes != 0)
 				continue;
-			(void)snprintf(text, BOUND_TEXT_SIZE, "%lld%c",
+			(void)snprintf(text, CONF_VALUE_TEXT_SIZE, "%lld%c",
 			    (long long)(v / size_units[i].bytes),
 			    size_units[i].unit);
 			return text;
 		}
 	}
-	(void)snprintf(text, BOUND_TEXT_SIZE, "%lld", (long long)v);
+	(void)snprintf(text, CONF_VALUE_TEXT_SIZE, "%lld", (long long)v);
 	return text;
 }
 
@@ -156,16 +154,16 @@ store_integer(
     const struct conf_row *row, int64_t v, void *field, struct err *err)
 {
 	bool bounded = row->min != 0 || row->max != 0;
-	char low[BOUND_TEXT_SIZE];
-	char high[BOUND_TEXT_SIZE];
-	char text[BOUND_TEXT_SIZE];
+	char low[CONF_VALUE_TEXT_SIZE];
+	char high[CONF_VALUE_TEXT_SIZE];
+	char text[CONF_VALUE_TEXT_SIZE];
 
 	if (bounded && (v < row->min || v > row->max))
 		return err_set(err, ERR_CONFIG,
 		    "%s is out of range; it may be from %s to %s",
-		    bound_format(row->type, v, text),
-		    bound_format(row->type, row->min, low),
-		    bound_format(row->type, row->max, high));
+		    conf_format_value(row->type, v, text),
+		    conf_format_value(row->type, row->min, low),
+		    conf_format_value(row->type, row->max, high));
 	/* Without bounds nothing is negative: all such options are counts,
 	 * times and sizes. */
 	if (!bounded && v < 0)
