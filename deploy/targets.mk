@@ -40,7 +40,10 @@ test:
 	@deploy/dependencies
 	@$(MAKE) --no-print-directory -j$(JOBS) check
 
-check: programs $(TEST_BIN)
+# What the tests in Python run.
+PROBES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/forest/*.c))
+
+check: programs $(TEST_BIN) $(PROBES)
 	@$(MAKE) --no-print-directory fuzz-replay
 	@$(PYTHON) tests/run --build $(BUILD) --replay build-replay \
 	    $(TEST_BIN) -- $(PYTEST)

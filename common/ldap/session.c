@@ -267,8 +267,9 @@ gss_error(struct session *session, OM_uint32 major, OM_uint32 minor,
 	return -1;
 }
 
-/* Tickets come from the keytab into a cache in memory that only this session
- * has: no kinit, no environment. */
+/* Tickets come from the keytab into a cache in memory: no kinit. The SASL
+ * plugin finds both by the environment, because libldap hands credentials over
+ * only once the bind is under way (LDAP_OPT_X_SASL_GSS_CREDS). */
 static int
 gss_acquire(struct session *session, const struct session_options *options,
     struct err *err)
@@ -280,7 +281,7 @@ gss_acquire(struct session *session, const struct session_options *options,
 	gss_key_value_set_desc store = {2, elements};
 	gss_name_t name = GSS_C_NO_NAME;
 	gss_buffer_desc text;
-	OM_uint32 major = GSS_S_COMPLETE, minor = 0, ignored;
+	OM_uint32 major = GSS_S_COMPLETE, minor = 0, ignored, lifetime;
 
 	snprintf(cache, sizeof(cache), "MEMORY:galrelay-%d-%u", (int)getpid(),
 	    serial++);
@@ -294,10 +295,16 @@ gss_acquire(struct session *session, const struct session_options *options,
 		major = gss_acquire_cred_from(&minor, name, GSS_C_INDEFINITE,
 		    GSS_C_NO_OID_SET, GSS_C_INITIATE, &store, &session->cred,
 		    NULL, NULL);
+	/* Asking how long it lasts makes it fetch the first ticket. */
+	if (!GSS_ERROR(major))
+		major = gss_inquire_cred(
+		    &minor, session->cred, NULL, &lifetime, NULL, NULL);
 	if (name != GSS_C_NO_NAME)
 		gss_release_name(&ignored, &name);
 	if (GSS_ERROR(major))
 		return gss_error(session, major, minor, options, err);
+	setenv("KRB5CCNAME", cache, 1);
+	setenv("KRB5_CLIENT_KTNAME", options->keytab, 1);
 	return 0;
 }
 
@@ -327,11 +334,6 @@ bind_gssapi(struct session *session, const struct session_options *options,
 
 	if (options->keytab != NULL && gss_acquire(session, options, err) != 0)
 		return -1;
-	if (session->cred != GSS_C_NO_CREDENTIAL &&
-	    ldap_set_option(session->ld, LDAP_OPT_X_SASL_GSS_CREDS,
-		session->cred) != LDAP_OPT_SUCCESS)
-		return err_set(
-		    err, ERR_INTERNAL, "libldap refused GSSAPI credentials");
 	if (ldap_set_option(session->ld, LDAP_OPT_X_SASL_SECPROPS,
 		tls ? "maxssf=0" : "minssf=1") != LDAP_OPT_SUCCESS)
 		return err_set(err, ERR_INTERNAL,
