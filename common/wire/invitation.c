@@ -231,6 +231,21 @@ invitation_curve(const struct invitation *invitation,
 }
 
 int
+invitation_sign(const struct invitation *invitation, struct key_pair *out_sign,
+    struct err *err)
+{
+	memset(out_sign, 0, sizeof(*out_sign));
+	if (secret_derive(invitation, "galr/1 join sign", out_sign->private_key,
+		err) < 0 ||
+	    crypto_ed25519_public(
+		out_sign->private_key, out_sign->public_key, err) < 0)
+		return -1;
+	crypto_key_id("ed25519", out_sign->public_key, &out_sign->id);
+	out_sign->present = true;
+	return 0;
+}
+
+int
 invitation_mac(const struct invitation *invitation,
     const Galr__JoinRequest *request, uint8_t out_mac[CRYPTO_HASH_LEN],
     struct err *err)

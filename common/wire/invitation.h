@@ -44,6 +44,11 @@ int invitation_decode(struct slice text, struct invitation *out_invitation,
  * needs only the public part. */
 int invitation_curve(const struct invitation *invitation,
     struct key_pair *out_curve, struct err *err) ERR_WUR;
+/* The Ed25519 key that signs a JOIN envelope: the hub cannot know the
+ * newcomer's own key before it opened the request, but it knows the secret.
+ * Info "galr/1 join sign". The newcomer's keys are bound by the mac inside. */
+int invitation_sign(const struct invitation *invitation,
+    struct key_pair *out_sign, struct err *err) ERR_WUR;
 /* HMAC-SHA256 that a JoinRequest carries: key by HKDF, info "galr/1 join mac",
  * over realm, the hub's three public keys, and the request packed with an
  * empty mac. */
