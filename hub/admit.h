@@ -27,10 +27,14 @@ struct admit_result {
 int admit_run(
     struct hub *hub, struct admit_result *out_result, struct err *err) ERR_WUR;
 
-/* Lets a held version through, then publishes nothing: the caller does. Class
- * config when nothing is held. */
+/* Takes in the version of a stream that was held for its foreign objects; the
+ * caller publishes. Class config when nothing is held. */
 int admit_release(struct hub *hub, const char *member, const char *stream,
     struct err *err) ERR_WUR;
+/* Ends the hold of a member whose installations alternated: from now on the one
+ * that speaks next is right. Class config when it is not held. */
+int admit_release_member(
+    struct hub *hub, const char *name, struct err *err) ERR_WUR;
 
 /* Counts the objects outside of a member's domains anew where that is due. */
 int admit_recount(struct hub *hub, struct err *err) ERR_WUR;
