@@ -161,6 +161,7 @@ join_add(struct hub *hub, struct join *join, struct err *err)
 	struct id instance;
 	int rc = -1;
 
+	memset(&target, 0, sizeof(target));
 	if (members_edit_begin(hub, &message, err) < 0)
 		return -1;
 	member = members_edit_find(message, join->invite.name);
@@ -181,10 +182,15 @@ join_add(struct hub *hub, struct join *join, struct err *err)
 	    target_invite_put(hub->store, &join->invite, err) < 0 ||
 	    members_edit_commit(hub, message, err) < 0)
 		goto out;
+	/* The welcome carries it. */
+	target.registry_version = hub->registry->version;
+	if (target_put(hub->store, &target, err) < 0)
+		goto out;
 	log_notice("member joined member=%s", join->invite.name);
 	rc = hub_audit(hub->conf, err, "join member=%s domains=%s",
 	    join->invite.name, join->invite.domains);
 out:
+	target_fini(&target);
 	members_edit_free(message);
 	return rc;
 }
