@@ -366,7 +366,8 @@ admit_peer(struct admit *admit, const char *peer, struct err *err)
 }
 
 int
-admit_run(struct hub *hub, struct admit_result *out_result, struct err *err)
+admit_run(struct hub *hub, const char *const *only,
+    struct admit_result *out_result, struct err *err)
 {
 	struct admit *admit = mem_calloc(1, sizeof(*admit));
 	char **peers = NULL;
@@ -379,10 +380,12 @@ admit_run(struct hub *hub, struct admit_result *out_result, struct err *err)
 	admit->arena = arena_new(LIMIT_UNPACK_BYTES);
 	hub->now_ms = clock_now_ms();
 	if (members_invites_expire(hub, err) < 0 ||
-	    spool_peers(hub->spool, &peers, err) < 0)
+	    (only == NULL && spool_peers(hub->spool, &peers, err) < 0))
 		goto out;
-	for (size_t i = 0; peers[i] != NULL; i++)
-		if (admit_peer(admit, peers[i], err) < 0)
+	if (only == NULL)
+		only = (const char *const *)peers;
+	for (size_t i = 0; only[i] != NULL; i++)
+		if (admit_peer(admit, only[i], err) < 0)
 			goto out;
 	if (admit_flush(admit, err) < 0)
 		goto out;

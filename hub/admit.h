@@ -22,10 +22,11 @@ struct admit_result {
 	uint64_t retry; /* left for another time */
 };
 
-/* Drains everything once. -1 only when the hub itself cannot work (hub.db);
- * what single messages meet is counted in out and logged. */
-int admit_run(
-    struct hub *hub, struct admit_result *out_result, struct err *err) ERR_WUR;
+/* Drains the boxes of peers (NULL-terminated; NULL: of all) once. -1 only when
+ * the hub itself cannot work (hub.db); what single messages meet is counted in
+ * out and logged. */
+int admit_run(struct hub *hub, const char *const *peers,
+    struct admit_result *out_result, struct err *err) ERR_WUR;
 
 /* Takes in the version of a stream that was held for its foreign objects; the
  * caller publishes. Class config when nothing is held. */

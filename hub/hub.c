@@ -74,7 +74,7 @@ out:
 }
 
 static int
-hub_lock(struct hub *hub, int64_t wait_ms, struct err *err)
+lock_wait(struct hub *hub, int64_t wait_ms, struct err *err)
 {
 	char *path = hub_path(hub->conf, "hub.lock");
 	int64_t end = clock_mono_ms() + wait_ms;
@@ -88,6 +88,33 @@ hub_lock(struct hub *hub, int64_t wait_ms, struct err *err)
 	}
 	free(path);
 	return hub->lock < 0 ? -1 : 0;
+}
+
+int
+hub_lock(struct hub *hub, int64_t wait_ms, struct err *err)
+{
+	struct buf bytes;
+	int rc;
+
+	if (hub->lock >= 0)
+		return 0;
+	if (lock_wait(hub, wait_ms, err) < 0)
+		return -1;
+	buf_init(&bytes, LIMIT_PAYLOAD_BYTES);
+	rc = store_meta_get(hub->store, "registry", &bytes, err);
+	if (rc == 0 &&
+	    !slice_equal(buf_slice(&bytes), hub->registry->signed_bytes))
+		rc = hub_registry_load(hub, err);
+	buf_fini(&bytes);
+	return rc;
+}
+
+void
+hub_unlock(struct hub *hub)
+{
+	if (hub->lock >= 0)
+		close(hub->lock);
+	hub->lock = -1;
 }
 
 static int
@@ -133,7 +160,7 @@ hub_open(const struct hub_conf *conf, enum hub_mode mode, int64_t wait_ms,
 	if (crypto_init(err) < 0)
 		goto fail;
 	if (mode == HUB_WRITE &&
-	    (hub_lock(hub, wait_ms, err) < 0 || hub_keys_load(hub, err) < 0))
+	    (lock_wait(hub, wait_ms, err) < 0 || hub_keys_load(hub, err) < 0))
 		goto fail;
 	if (store_open(path, &hub->store, err) < 0 ||
 	    hub_registry_load(hub, err) < 0 || hub_spools_open(hub, err) < 0)

@@ -24,8 +24,6 @@ struct hub {
 	struct registry *registry;
 	int64_t now_ms; /* of this pass */
 	int lock;       /* STATE/hub.lock, -1 when opened for reading */
-	/* Tests: where a pass dies, to try what the next makes of it. */
-	int die_at;
 };
 
 enum hub_mode { HUB_READ, HUB_WRITE };
@@ -35,6 +33,10 @@ enum hub_mode { HUB_READ, HUB_WRITE };
 int hub_open(const struct hub_conf *conf, enum hub_mode mode, int64_t wait_ms,
     struct hub **out_hub, struct err *err) ERR_WUR;
 void hub_close(struct hub *hub);
+/* Between passes the lock is free for the command line; who takes it again
+ * reads the registry again when it changed meanwhile. */
+int hub_lock(struct hub *hub, int64_t wait_ms, struct err *err) ERR_WUR;
+void hub_unlock(struct hub *hub);
 
 /* Path below the state directory, in a string that the caller frees. */
 char *hub_path(const struct hub_conf *conf, const char *name);

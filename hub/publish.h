@@ -19,6 +19,7 @@
 struct publish_result {
 	uint64_t targets;  /* looked at */
 	uint64_t bundles;  /* put into out boxes */
+	uint64_t waiting;  /* bundles that quota or disk kept out */
 	uint64_t sections; /* sealed */
 	int64_t next_due;  /* Unix ms of the next resend; 0: none */
 };

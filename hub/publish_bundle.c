@@ -353,6 +353,7 @@ publish_flush(struct publish *publish, struct err *err)
 		    flush_one(publish, &bundle, &why) < 0) {
 			/* Quota or disk: it stays in hub.db and goes later. */
 			log_err(&why, "bundle waits target=%s", bundle.name);
+			publish->result->waiting++;
 		} else {
 			publish->result->bundles++;
 			rc = target_bundle_drop(hub->store, bundle.name, err);

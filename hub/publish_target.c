@@ -135,9 +135,9 @@ plan_stream(struct publish *publish, struct publish_plan *plan, size_t index,
 		return 0;
 	/* The same version with another root: its copy decayed, a full mends
 	 * it (publish_section() finds the state was never recorded). */
-	item->content = !stream->bare && (item->hold_version != row->version ||
-					     memcmp(item->hold_root, row->root,
-						 CRYPTO_HASH_LEN) != 0);
+	item->content =
+	    item->hold_version != row->version ||
+	    memcmp(item->hold_root, row->root, CRYPTO_HASH_LEN) != 0;
 	flight = plan_flight(plan, row->id);
 	item->due = flight == NULL || flight->version != row->version ||
 		    flight->issued_at != row->issued_at ||
