@@ -1,0 +1,221 @@
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "spoke/collect.h"
+#include "spoke/exchange.h"
+#include "spoke/publish.h"
+#include "spoke/run_internal.h"
+
+/* A refused delta is followed by a full: two rounds, and one to spare. */
+#define EXPORT_ROUNDS_MAX 3
+
+struct exporter {
+	struct run *run;
+	const struct export_policy *policy;
+	struct replica *replica;
+	struct collect_result collect;
+	struct publish_result publish;
+	struct exchange exchange;
+	bool acknowledged;
+	struct err trouble; /* the hub is out of reach, or refuses */
+};
+
+static int
+tag_check(const struct exporter *x, struct err *err)
+{
+	const char *me = x->run->spoke.identity.member;
+
+	if (!registry_tag_match(me, x->policy->tag))
+		return err_set(err, ERR_CONFIG,
+		    "export \"%s\": tag \"%s\" must start with %s/",
+		    x->policy->name, x->policy->tag, me);
+	return 0;
+}
+
+static int
+collect(struct exporter *x, struct err *err)
+{
+	struct spoke *s = &x->run->spoke;
+	struct collect_options options = {.conf = x->run->conf,
+	    .policy = x->policy,
+	    .full = x->run->options->full,
+	    .allow_empty = x->run->options->allow_empty,
+	    .now_ms = clock_now_ms()};
+	struct store_own own;
+	uint64_t released;
+	char key[96];
+
+	run_release_key(x->policy->name, key);
+	if (store_own_get(s->store, x->policy->name, &own, err) < 0 ||
+	    store_number_get(s->store, key, &released, err) < 0)
+		return -1;
+	options.hub_version = own.hub_version;
+	options.hub_root = own.hub_root;
+	options.allow_deletions = released != 0;
+	if (collect_run(&options, x->replica, &x->collect, err) < 0)
+		return -1;
+	return released == 0 ? 0 : store_number_set(s->store, key, 0, err);
+}
+
+static bool
+must_deliver(const struct exporter *x)
+{
+	return x->publish.state != PUBLISH_NOTHING &&
+	       x->publish.state != PUBLISH_HELD_BY_HUB;
+}
+
+/* Until the hub's holding shows what we sent; its refusal ends the waiting. */
+static int
+deliver(struct exporter *x, struct err *err)
+{
+	struct spoke *s = &x->run->spoke;
+	int64_t end = clock_mono_ms() + x->run->conf->wait_ms;
+
+	for (int round = 0; round < EXPORT_ROUNDS_MAX; round++) {
+		struct publish_result again;
+		int64_t left = end - clock_mono_ms();
+
+		if (exchange_round(
+			&x->exchange, 1, left > 0 ? left : 1, &x->trouble) < 0)
+			return x->trouble.class == ERR_TEMPORARY ||
+				       x->trouble.class == ERR_UNTRUSTED
+				   ? 0
+				   : err_set(err, x->trouble.class, "%s",
+					 x->trouble.message);
+		/* Renews what is pending after what the hub said. */
+		if (publish_run(s, x->policy, x->replica, &again, err) < 0 ||
+		    publish_acknowledged(
+			s, x->policy, x->replica, &x->acknowledged, err) < 0)
+			return -1;
+		if (x->acknowledged || again.state == PUBLISH_RESENT)
+			return 0;
+		if (again.state == PUBLISH_SENT)
+			x->publish = again;
+		if (clock_mono_ms() >= end)
+			return 0;
+	}
+	return 0;
+}
+
+static void
+text_excluded(struct exporter *x)
+{
+	const struct shape_counts *c = &x->collect.counts;
+	struct buf *text = &x->run->text;
+	struct buf *json = &x->run->json;
+	bool any = false;
+
+	buf_add_str(json, ",\"excluded\":{");
+	for (int r = SHAPE_EXPORTED + 1; r < SHAPE_REASON_COUNT; r++) {
+		unsigned long long n = c->reasons[r];
+
+		buf_addf(json, "%s\"%s\":%llu",
+		    r == SHAPE_EXPORTED + 1 ? "" : ",",
+		    shape_reason_key((enum shape_reason)r), n);
+		if (n == 0)
+			continue;
+		buf_addf(text, "%s%llu %s", any ? ", " : "; left out: ", n,
+		    shape_reason_text((enum shape_reason)r));
+		any = true;
+	}
+	buf_add_str(json, "}");
+}
+
+static void
+summary(struct exporter *x)
+{
+	const struct replica_changes *c = &x->collect.changes;
+	const struct publish_result *p = &x->publish;
+	const struct carrier_counters *wire = &x->exchange.counters;
+	struct buf *text = &x->run->text;
+	struct buf *json = &x->run->json;
+	uint64_t same = x->collect.unchanged ? p->count : c->unchanged;
+
+	buf_addf(text,
+	    "%s: %llu objects, %llu added, %llu modified, %llu deleted, %llu "
+	    "unchanged",
+	    x->policy->name, (unsigned long long)p->count,
+	    (unsigned long long)c->added, (unsigned long long)c->modified,
+	    (unsigned long long)c->deleted, (unsigned long long)same);
+	buf_addf(json,
+	    ",\"kind\":\"export\",\"objects\":%llu,\"version\":%llu,"
+	    "\"added\":%llu,\"modified\":%llu,\"deleted\":%llu,"
+	    "\"unchanged\":%llu,\"read\":%s",
+	    (unsigned long long)p->count, (unsigned long long)p->version,
+	    (unsigned long long)c->added, (unsigned long long)c->modified,
+	    (unsigned long long)c->deleted, (unsigned long long)same,
+	    x->collect.unchanged ? "false" : "true");
+	text_excluded(x);
+	buf_addf(text, "; %s", publish_state_name(p->state));
+	if (must_deliver(x))
+		buf_addf(text, " (%s, %llu bytes)",
+		    !p->section    ? "manifest"
+		    : p->base == 0 ? "full"
+				   : "changes",
+		    (unsigned long long)p->bytes);
+	if (x->acknowledged && must_deliver(x))
+		buf_add_str(text, ", the hub holds it");
+	if (wire->bytes_out + wire->bytes_in > 0)
+		buf_addf(text, "; %llu bytes sent, %llu received",
+		    (unsigned long long)wire->bytes_out,
+		    (unsigned long long)wire->bytes_in);
+	buf_addf(json,
+	    ",\"published\":\"%s\",\"full\":%s,\"message_bytes\":%llu,"
+	    "\"acknowledged\":%s,\"bytes_sent\":%llu,\"bytes_received\":%llu",
+	    publish_state_name(p->state),
+	    p->section && p->base == 0 ? "true" : "false",
+	    (unsigned long long)p->bytes, x->acknowledged ? "true" : "false",
+	    (unsigned long long)wire->bytes_out,
+	    (unsigned long long)wire->bytes_in);
+}
+
+/* Published here, but not known to be there: partly done. */
+static void
+trouble_tell(struct exporter *x, int *out_code)
+{
+	struct spoke *s = &x->run->spoke;
+	const char *why = x->trouble.message;
+	struct store_own own;
+	struct err ignored;
+
+	memset(&own, 0, sizeof(own));
+	if (store_own_get(s->store, x->policy->name, &own, &ignored) == 0 &&
+	    own.hub_refusal[0] != '\0') {
+		why = own.hub_refusal;
+		*out_code = EXIT_HELD;
+	} else {
+		*out_code = EXIT_PARTLY;
+		if (why[0] == '\0')
+			why = "the hub did not say yet that it holds it";
+	}
+	buf_addf(&x->run->text, "; %s", why);
+	buf_add_str(&x->run->json, ",\"trouble\":");
+	buf_add_json(&x->run->json, slice_str(why));
+}
+
+int
+run_export(struct run *run, int *out_code, struct err *err)
+{
+	struct exporter x = {.run = run,
+	    .policy = run->exporting,
+	    .exchange = {
+		.spoke = &run->spoke, .no_front = run->options->no_front}};
+	char *path = store_stream_path(run->conf, NULL, run->exporting->name);
+	int rc = -1;
+
+	if (tag_check(&x, err) < 0 || replica_open(path, &x.replica, err) < 0 ||
+	    collect(&x, err) < 0 ||
+	    publish_run(&run->spoke, x.policy, x.replica, &x.publish, err) < 0)
+		goto out;
+	x.acknowledged = x.publish.state == PUBLISH_HELD_BY_HUB;
+	if (must_deliver(&x) && !run->options->no_wait && deliver(&x, err) < 0)
+		goto out;
+	*out_code = EXIT_DONE;
+	summary(&x);
+	if (must_deliver(&x) && !x.acknowledged && !run->options->no_wait)
+		trouble_tell(&x, out_code);
+	rc = 0;
+out:
+	replica_close(x.replica);
+	free(path);
+	return rc;
+}
