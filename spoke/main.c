@@ -1,0 +1,369 @@
+/* The command line of the spoke: see spoke.8. */
+#include <getopt.h>
+#include <locale.h>
+#include <unistd.h>
+#include "common/base/fsio.h"
+#include "common/base/log.h"
+#include "spoke/check.h"
+#include "spoke/join.h"
+#include "spoke/report.h"
+#include "spoke/rotate.h"
+#include "spoke/run.h"
+#include "spoke/serve.h"
+
+struct arguments {
+	const char *config;
+	const char *release;
+	const char *operand;
+	bool json, help;
+	bool no_wait, full, allow_empty; /* run */
+	bool rotate;                     /* keys */
+	bool rebind;                     /* init */
+};
+
+enum option {
+	OPTION_CONFIG = 1000,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_NO_WAIT,
+	OPTION_FULL,
+	OPTION_ALLOW_EMPTY,
+	OPTION_ROTATE,
+	OPTION_REBIND,
+	OPTION_RELEASE,
+};
+
+typedef int command_fn(
+    const struct spoke_conf *conf, const struct arguments *arguments);
+
+struct command {
+	const char *name;
+	const char *operand; /* its name in help; NULL: takes none */
+	const char *summary;
+	const char *options; /* help of its own options */
+	command_fn *run;
+	const int *allowed; /* options of its own, 0 ends */
+};
+
+static int
+command_init(const struct spoke_conf *conf, const struct arguments *a)
+{
+	struct err err = {0};
+	int rc = a->rebind ? identity_rebind(conf, &err)
+			   : identity_create(conf, &err);
+
+	if (rc < 0) {
+		log_err(&err, "not initialised");
+		return EXIT_FAILED;
+	}
+	(void)printf(a->rebind
+			 ? "%s is bound to this machine now\n"
+			 : "%s is ready; next: galspoke join INVITATION\n",
+	    conf->state);
+	return report_keys(conf, false);
+}
+
+static int
+command_join(const struct spoke_conf *conf, const struct arguments *a)
+{
+	struct join_result result;
+	struct err err = {0};
+	struct buf out;
+	char realm[ID_HEX_SIZE];
+	int rc;
+
+	rc = join_run(conf, a->operand, conf->wait_ms, &result, &err);
+	if (!a->json && result.hub_fingerprint[0] != '\0')
+		(void)printf("hub fingerprint:        %s\n"
+			     "this spoke's fingerprint: %s\n",
+		    result.hub_fingerprint, result.own_fingerprint);
+	if (rc < 0) {
+		log_err(&err, "not joined");
+		return EXIT_FAILED;
+	}
+	if (!a->json) {
+		(void)printf("joined realm %s as %s\n", result.realm_name,
+		    result.member);
+		return EXIT_DONE;
+	}
+	buf_init(&out, 64 * 1024);
+	buf_add_str(&out, "{\"member\":");
+	buf_add_json(&out, slice_str(result.member));
+	buf_addf(&out, ",\"realm\":\"%s\",\"realm_name\":",
+	    id_format(&result.realm, realm));
+	buf_add_json(&out, slice_str(result.realm_name));
+	buf_addf(&out, ",\"hub_fingerprint\":\"%s\",\"fingerprint\":\"%s\"}",
+	    result.hub_fingerprint, result.own_fingerprint);
+	(void)puts(buf_cstr(&out));
+	buf_fini(&out);
+	return EXIT_DONE;
+}
+
+static int
+command_check(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return check_run(conf, a->json);
+}
+
+static int
+command_run(const struct spoke_conf *conf, const struct arguments *a)
+{
+	const struct run_options options = {.json = a->json,
+	    .no_wait = a->no_wait,
+	    .full = a->full,
+	    .allow_empty = a->allow_empty};
+
+	return run_policy(conf, a->operand, &options);
+}
+
+static int
+command_serve(const struct spoke_conf *conf, const struct arguments *a)
+{
+	(void)conf;
+	return serve_run(a->config);
+}
+
+static int
+command_status(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return report_status(conf, a->json);
+}
+
+static int
+command_keys(const struct spoke_conf *conf, const struct arguments *a)
+{
+	int code = a->rotate ? rotate_run(conf) : EXIT_DONE;
+
+	return code == EXIT_DONE ? report_keys(conf, a->json) : code;
+}
+
+static int
+command_release(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return run_release(conf, a->operand);
+}
+
+static int
+command_members(const struct spoke_conf *conf, const struct arguments *a)
+{
+	if (a->release != NULL)
+		return report_members_release(conf, a->release);
+	return report_members(conf, a->json);
+}
+
+static const int init_options[] = {OPTION_REBIND, 0};
+static const int run_options[] = {
+    OPTION_JSON, OPTION_NO_WAIT, OPTION_FULL, OPTION_ALLOW_EMPTY, 0};
+static const int json_options[] = {OPTION_JSON, 0};
+static const int keys_options[] = {OPTION_JSON, OPTION_ROTATE, 0};
+static const int members_options[] = {OPTION_JSON, OPTION_RELEASE, 0};
+static const int no_options[] = {0};
+
+#define HELP_JSON "  --json           machine-readable output\n"
+
+static const struct command commands[] = {
+    {"init", NULL, "make this installation's keys and identity",
+	"  --rebind         bind restored state to this machine\n",
+	command_init, init_options},
+    {"join", "INVITATION", "become a member of the realm that invited",
+	HELP_JSON, command_join, json_options},
+    {"check", NULL, "try everything and say what to do", HELP_JSON,
+	command_check, json_options},
+    {"run", "POLICY", "run one export or import now",
+	HELP_JSON
+	"  --no-wait        do not wait for the hub's acknowledgement\n"
+	"  --full           read whole even when nothing seems changed\n"
+	"  --allow-empty    a place that became empty is meant to be\n",
+	command_run, run_options},
+    {"serve", NULL, "run all policies by their schedule", "", command_serve,
+	no_options},
+    {"status", NULL, "show runs, streams and what was refused", HELP_JSON,
+	command_status, json_options},
+    {"keys", NULL, "show this spoke's public keys",
+	HELP_JSON "  --rotate         make new ones\n", command_keys,
+	keys_options},
+    {"members", NULL, "show the other members and who is held",
+	HELP_JSON "  --release NAME   believe what the hub says of NAME\n",
+	command_members, members_options},
+    {"release", "POLICY", "let the deletions of a held policy through", "",
+	command_release, no_options},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct option longs[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
+    {"full", no_argument, NULL, OPTION_FULL},
+    {"allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY},
+    {"rotate", no_argument, NULL, OPTION_ROTATE},
+    {"rebind", no_argument, NULL, OPTION_REBIND},
+    {"release", required_argument, NULL, OPTION_RELEASE},
+    {NULL, 0, NULL, 0},
+};
+
+static void
+usage(FILE *to)
+{
+	(void)fputs(
+	    "usage: galspoke [--config FILE] COMMAND [OPTION ...]\n\n", to);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *c = &commands[i];
+
+		(void)fprintf(to, "  %-8s %-11s %s\n", c->name,
+		    c->operand == NULL ? "" : c->operand, c->summary);
+	}
+	(void)fputs("\n  --config FILE    default " SPOKE_CONF_PATH "\n"
+		    "  --help           also after a command\n\n"
+		    "Exit codes: 0 done, 1 failed, 2 usage, 3 held by a guard, "
+		    "4 partly done.\n",
+	    to);
+}
+
+static void
+command_usage(const struct command *c, FILE *to)
+{
+	(void)fprintf(to,
+	    "usage: galspoke [--config FILE] %s%s%s [OPTION ...]\n\n%s.\n\n"
+	    "%s  --config FILE    default " SPOKE_CONF_PATH "\n"
+	    "  --help           this text\n",
+	    c->name, c->operand == NULL ? "" : " ",
+	    c->operand == NULL ? "" : c->operand, c->summary, c->options);
+}
+
+static const struct command *
+command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static bool
+option_allowed(const struct command *c, int option)
+{
+	if (option == OPTION_CONFIG || option == OPTION_HELP)
+		return true;
+	for (const int *at = c == NULL ? no_options : c->allowed; *at != 0;
+	     at++)
+		if (*at == option)
+			return true;
+	return false;
+}
+
+static bool
+option_take(struct arguments *a, int option)
+{
+	switch (option) {
+	case OPTION_CONFIG:
+		a->config = optarg;
+		return true;
+	case OPTION_JSON:
+		a->json = true;
+		return true;
+	case OPTION_HELP:
+		a->help = true;
+		return true;
+	case OPTION_NO_WAIT:
+		a->no_wait = true;
+		return true;
+	case OPTION_FULL:
+		a->full = true;
+		return true;
+	case OPTION_ALLOW_EMPTY:
+		a->allow_empty = true;
+		return true;
+	case OPTION_ROTATE:
+		a->rotate = true;
+		return true;
+	case OPTION_REBIND:
+		a->rebind = true;
+		return true;
+	case OPTION_RELEASE:
+		a->release = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Options up to the first operand (or, for a command, anywhere). */
+static int
+options_parse(
+    struct arguments *a, const struct command *c, int argc, char **argv)
+{
+	int option, index = 0;
+
+	while ((option = getopt_long(
+		    argc, argv, c == NULL ? "+" : "", longs, &index)) != -1) {
+		if (option == '?')
+			return -1;
+		if (!option_allowed(c, option) || !option_take(a, option)) {
+			(void)fprintf(stderr,
+			    "galspoke: --%s means nothing here\n",
+			    longs[index].name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+command_start(const struct command *c, const struct arguments *a)
+{
+	struct spoke_conf *conf = NULL;
+	struct err err = {0};
+	int code;
+
+	if (spoke_conf_load(a->config, &conf, &err) < 0) {
+		log_err(&err, "configuration");
+		return EXIT_FAILED;
+	}
+	code = c->run(conf, a);
+	spoke_conf_free(conf);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments a = {.config = SPOKE_CONF_PATH};
+	const struct command *c;
+	int first;
+
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	log_init("galspoke", LOG_LEVEL_INFO);
+	if (options_parse(&a, NULL, argc, argv) < 0)
+		return EXIT_USAGE;
+	if (a.help) {
+		usage(stdout);
+		return EXIT_DONE;
+	}
+	c = optind < argc ? command_find(argv[optind]) : NULL;
+	if (c == NULL) {
+		if (optind < argc)
+			(void)fprintf(stderr,
+			    "galspoke: no command is called \"%s\"\n\n",
+			    argv[optind]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	first = optind;
+	optind = 0;
+	if (options_parse(&a, c, argc - first, argv + first) < 0) {
+		command_usage(c, stderr);
+		return EXIT_USAGE;
+	}
+	if (a.help) {
+		command_usage(c, stdout);
+		return EXIT_DONE;
+	}
+	if (argc - first - optind != (c->operand == NULL ? 0 : 1)) {
+		command_usage(c, stderr);
+		return EXIT_USAGE;
+	}
+	a.operand = c->operand == NULL ? NULL : argv[first + optind];
+	return command_start(c, &a);
+}
