@@ -57,7 +57,6 @@
 /* Skips the tag check of an empty AEAD ciphertext in OpenSSL 3.0. OpenSSL's
  * header declares it after this one: the declaration must stay one, so a use
  * fails when it is linked. */
-#define EVP_Cipher(...)                                                        \
-	BANNED(EVP_Cipher, EVP_DecryptFinal_ex)(__VA_ARGS__)
+#define EVP_Cipher(...) BANNED(EVP_Cipher, EVP_DecryptFinal_ex)(__VA_ARGS__)
 
 #endif

@@ -23,8 +23,8 @@ int fsio_read(const char *path, struct buf *out, struct err *err) ERR_WUR;
 /* write(2) until everything is written. */
 int fsio_write_all(int fd, struct slice content, struct err *err) ERR_WUR;
 /* pread(2) exactly len bytes; fewer is class bad data. */
-int fsio_pread_all(int fd, void *out, size_t len, off_t offset,
-    struct err *err) ERR_WUR;
+int fsio_pread_all(
+    int fd, void *out, size_t len, off_t offset, struct err *err) ERR_WUR;
 
 /* rename(2) and fsync of the target's directory (both when they differ). */
 int fsio_rename(const char *from, const char *to, struct err *err) ERR_WUR;
@@ -43,8 +43,8 @@ int fsio_remove_tree(const char *path, struct err *err) ERR_WUR;
 int fsio_lock(const char *path, struct err *err) ERR_WUR;
 
 /* Bytes in use by the regular files of a directory, not recursive. */
-int fsio_dir_usage(const char *dir, uint64_t *out_bytes, struct err *err)
-    ERR_WUR;
+int fsio_dir_usage(
+    const char *dir, uint64_t *out_bytes, struct err *err) ERR_WUR;
 
 /* "dir/name" in a new string that the caller frees. */
 char *fsio_join(const char *dir, const char *name);

@@ -35,7 +35,7 @@ int id_from_slice(struct slice raw, struct id *out_id, struct err *err) ERR_WUR;
 int id_random(struct id *out_id, struct err *err) ERR_WUR;
 
 /* Lower- or upper-case hexadecimal to bytes, exactly out_len of them. */
-int id_unhex(struct slice text, uint8_t *out, size_t out_len, struct err *err)
-    ERR_WUR;
+int id_unhex(
+    struct slice text, uint8_t *out, size_t out_len, struct err *err) ERR_WUR;
 
 #endif

@@ -22,8 +22,12 @@ struct process {
 	int64_t kill_at;
 };
 
-enum process_end { PROCESS_RUNNING, PROCESS_EXITED, PROCESS_CRASHED,
-	PROCESS_TIMED_OUT };
+enum process_end {
+	PROCESS_RUNNING,
+	PROCESS_EXITED,
+	PROCESS_CRASHED,
+	PROCESS_TIMED_OUT
+};
 
 /* Forks. The child dies with its parent (PR_SET_PDEATHSIG), has default
  * signal handlers, and sets its name (PR_SET_NAME). deadline_ms 0: none. */

@@ -20,8 +20,8 @@ int secret_random(struct secret *secret, size_t len, struct err *err) ERR_WUR;
 /* Reads a file of at most SECRET_MAX bytes; a trailing newline is dropped.
  * Class config when others than the owner can read or write it (the message
  * says chmod 600), when it is empty or too long; io otherwise. */
-int secret_read(struct secret *out_secret, const char *path, struct err *err)
-    ERR_WUR;
+int secret_read(
+    struct secret *out_secret, const char *path, struct err *err) ERR_WUR;
 /* Cleanses and frees; {NULL, 0} afterwards. */
 void secret_free(struct secret *secret);
 static inline struct slice

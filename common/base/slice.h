@@ -13,8 +13,7 @@ struct slice {
 	size_t len;
 };
 
-#define SLICE_LIT(s)                                                           \
-	((struct slice){(const uint8_t *)("" s), sizeof(s) - 1})
+#define SLICE_LIT(s) ((struct slice){(const uint8_t *)("" s), sizeof(s) - 1})
 #define SLICE_NULL ((struct slice){NULL, 0})
 /* For printf("%.*s", SLICE_FMT(s)); only for text known to be printable. */
 #define SLICE_FMT(s) (int)(s).len, (const char *)(s).data
