@@ -351,8 +351,10 @@ db_prepare(
 	if (stmt == NULL) {
 		code = sqlite3_prepare_v3(db->handle, sql, -1,
 		    SQLITE_PREPARE_PERSISTENT, &handle, NULL);
-		if (code != SQLITE_OK)
-			return db_error(db, code, err);
+		if (code != SQLITE_OK) {
+			db_error(db, code, err);
+			return -1;
+		}
 		stmt = mem_calloc(1, sizeof(*stmt));
 		stmt->db = db;
 		stmt->sql = sql;

@@ -322,6 +322,8 @@ run(uint64_t seed, bool restores)
 	pool_count = 0;
 	for (int who = -1; who < RECEIVERS; who++) {
 		buf_init(&backups[who + 1], 1 << 24);
+		/* Of a run that failed. */
+		OK(fsio_unlink(fixture_path(name_of(who)), &fixture_err));
 		open_one(who);
 	}
 	change_directory();
