@@ -8,6 +8,7 @@
 #include "common/wire/limits.h"
 #include "spoke/fetch_internal.h"
 #include "spoke/pins.h"
+#include "spoke/rotate.h"
 
 #define FETCH_LOCK_MS 60000
 
@@ -70,6 +71,28 @@ registry_judge(
 	return store_count(f->spoke->store, "registry", err);
 }
 
+/* A hub that lists other keys for us could speak in our name to members who
+ * see us for the first time: said loudly, for people. */
+static void
+own_keys_check(const struct spoke *s)
+{
+	const struct registry_member *me =
+	    registry_find(s->registry, s->identity.member);
+	const struct registry_key *key = NULL;
+
+	if (me != NULL)
+		key = registry_active_key(me, REGISTRY_SIGN);
+	if (key == NULL || me->revoked)
+		log_error("the registry does not list this spoke as a member "
+			  "in force: ask the hub");
+	else if (id_compare(&key->id, &s->keys.sign_active.id) != 0 &&
+		 id_compare(&key->id, &s->keys.sign_next.id) != 0 &&
+		 registry_member_key(
+		     me, REGISTRY_SIGN, &s->keys.sign_active.id) == NULL)
+		log_error("ALARM: the registry lists another signing key for "
+			  "this spoke than its own");
+}
+
 static int
 registry_take(struct fetcher *f, struct slice signed_bytes, struct err *err)
 {
@@ -106,7 +129,8 @@ registry_take(struct fetcher *f, struct slice signed_bytes, struct err *err)
 	registry_free(s->registry);
 	s->registry = fresh;
 	fresh = NULL;
-	rc = 0;
+	own_keys_check(s);
+	rc = rotate_follow(s, err);
 out:
 	registry_free(fresh);
 	return rc;

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
 #include "spoke/fetch_internal.h"
+#include "spoke/rotate.h"
 
 #define ACK_NOTE_HASH "ack-hash"
 #define ACK_NOTE_WANTS "ack-wants"
@@ -26,6 +27,7 @@ struct acker {
 	char **wants;
 	size_t want_count;
 	uint64_t hub_registry;
+	struct rotate_keys keys;
 	int64_t now;
 	uint8_t hash[CRYPTO_HASH_LEN];
 	uint8_t wants_hash[CRYPTO_HASH_LEN];
@@ -102,7 +104,9 @@ ack_hash(struct acker *a)
 	crypto_sha256(buf_slice(&buf), a->wants_hash);
 	buf_addf(&buf, "registry %llu\n", (unsigned long long)registry);
 	buf_add(&buf, id_slice(&s->identity.instance));
-	buf_add(&buf, id_slice(&s->keys.sign_active.id));
+	for (size_t i = 0; i < a->keys.count; i++)
+		buf_add(&buf, slice_make(a->keys.keys[i].key.data,
+				  a->keys.keys[i].key.len));
 	for (size_t i = 0; i < a->holding_count; i++) {
 		const Galr__Holding *h = &a->holdings[i];
 
@@ -126,6 +130,8 @@ payload_fill(struct acker *a, Galr__Payload *payload)
 	payload->wants = a->wants;
 	payload->instance.data = s->identity.instance.bytes;
 	payload->instance.len = ID_LEN;
+	payload->n_keys = a->keys.count;
+	payload->keys = a->keys.list;
 	if (s->registry == NULL)
 		return;
 	payload->registry_version = s->registry->version;
@@ -259,7 +265,8 @@ ack_decide(struct acker *a, bool *out_send, bool *out_wants, struct err *err)
 	    store_number_get(store, ACK_NOTE_SENT, &sent, err) < 0)
 		return -1;
 	/* A spoke that only exports has nothing to acknowledge. */
-	if (a->want_count == 0 && a->holding_count == 0 && sent == 0) {
+	if (a->want_count == 0 && a->holding_count == 0 && sent == 0 &&
+	    a->keys.count == 0) {
 		*out_send = due != 0;
 		return 0;
 	}
@@ -297,6 +304,7 @@ fetch_acknowledge(struct spoke *spoke, bool *out_sent, bool *out_wants_changed,
 		return -1;
 	wants_collect(&a);
 	holdings_collect(&a);
+	rotate_announce(spoke, &a.keys);
 	if (ack_decide(&a, out_sent, out_wants_changed, err) < 0)
 		goto out;
 	if (*out_sent && ack_store(&a, err) < 0)

@@ -21,7 +21,7 @@ struct arguments {
 	bool rebind;                     /* init */
 };
 
-enum option {
+enum main_option {
 	OPTION_CONFIG = 1000,
 	OPTION_JSON,
 	OPTION_HELP,

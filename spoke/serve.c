@@ -84,22 +84,12 @@ signals_set(sigset_t *out_before)
 	(void)sigprocmask(SIG_BLOCK, &blocked, out_before);
 }
 
-static void
-worker_begin(void)
-{
-	sigset_t none;
-
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int
 front_main(void *arg)
 {
 	const struct server *s = arg;
 	struct err err = {0};
 
-	worker_begin();
 	if (front_serve(s->conf, &err) == 0)
 		return EXIT_DONE;
 	log_err(&err, "front failed");
@@ -113,7 +103,6 @@ fetch_main(void *arg)
 	bool changed;
 	int code;
 
-	worker_begin();
 	code = run_fetch(s->conf, &changed);
 	return code == EXIT_DONE && changed ? SERVE_EXIT_CHANGED : code;
 }
@@ -125,7 +114,6 @@ policy_main(void *arg)
 	const struct run_options options = {
 	    .quiet = true, .no_wait = true, .no_front = true};
 
-	worker_begin();
 	return run_policy(w->server->conf, w->policy, &options);
 }
 

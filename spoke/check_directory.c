@@ -1,0 +1,174 @@
+#include "spoke/check_internal.h"
+
+/* Enough to see that reading works. */
+#define CHECK_SAMPLE 1000
+
+struct directory {
+	struct check *check;
+	struct session *session;
+	struct dialect *dialect;
+	struct arena *arena;
+};
+
+static enum search_scope
+scope_of(const struct export_base *base)
+{
+	if (base->scope == EXPORT_BASE)
+		return SEARCH_BASE;
+	return base->scope == EXPORT_ONE ? SEARCH_ONE : SEARCH_SUBTREE;
+}
+
+/* How many entries the account sees there, at most CHECK_SAMPLE. */
+static int
+base_count(struct directory *d, const struct export_base *base,
+    unsigned *out_count, struct err *err)
+{
+	static const char *const none[] = {"1.1", NULL};
+	const struct search_options options = {.base = base->ou,
+	    .scope = scope_of(base),
+	    .filter = dialect_export_filter(d->dialect),
+	    .attributes = none,
+	    .page_size = d->check->conf->directory.page_size};
+	struct search *search = NULL;
+	struct search_entry entry;
+	int rc;
+
+	*out_count = 0;
+	if (search_open(d->session, &options, &search, err) < 0)
+		return -1;
+	while ((rc = search_step(search, &entry, err)) > 0)
+		if (++*out_count == CHECK_SAMPLE)
+			break;
+	search_close(search);
+	return rc < 0 ? -1 : 0;
+}
+
+static void
+check_export(struct directory *d, const struct export_policy *p)
+{
+	for (size_t i = 0; i < p->base_count; i++) {
+		struct err err = {0};
+		unsigned count;
+
+		if (base_count(d, &p->bases[i], &count, &err) < 0)
+			check_say(d->check, CHECK_PROBLEM, p->name,
+			    "cannot read %s: %s; see that the OU exists under "
+			    "this name and that the account may read there",
+			    p->bases[i].ou, err.message);
+		else if (count == 0)
+			check_say(d->check, CHECK_WARNING, p->name,
+			    "%s holds nothing that could be exported, or the "
+			    "account may not see it",
+			    p->bases[i].ou);
+		else
+			check_say(d->check, CHECK_FINE, p->name,
+			    "%s: %u%s candidates", p->bases[i].ou, count,
+			    count == CHECK_SAMPLE ? " or more" : "");
+	}
+}
+
+static bool
+has_value(const struct search_entry *entry, const char *name, const char *value)
+{
+	const struct search_attribute *a = search_find(entry, name);
+
+	for (size_t i = 0; a != NULL && i < a->value_count; i++)
+		if (slice_equal_case(a->values[i], slice_str(value)))
+			return true;
+	return false;
+}
+
+/* Active Directory answers what the account may do (MS-ADTS 3.1.1.4.5.4). */
+static void
+check_create(struct directory *d, const struct import_policy *p,
+    const struct search_entry *entry)
+{
+	if (dialect_kind(d->dialect) == DIALECT_OPENLDAP)
+		check_say(d->check, CHECK_FINE, p->name,
+		    "%s exists; slapd does not say beforehand what an account "
+		    "may write: the account needs write access to it and its "
+		    "children",
+		    p->into);
+	else if (has_value(entry, "allowedChildClassesEffective", "contact"))
+		check_say(d->check, CHECK_FINE, p->name,
+		    "contacts may be created in %s", p->into);
+	else
+		check_say(d->check, CHECK_PROBLEM, p->name,
+		    "the account may not create contacts in %s: grant it "
+		    "there, for example dsacls \"%s\" /I:T /G "
+		    "\"ACCOUNT:CCDC;contact\" and dsacls \"%s\" /I:S /G "
+		    "\"ACCOUNT:RPWP;;contact\"",
+		    p->into, p->into, p->into);
+}
+
+static void
+check_import(struct directory *d, const struct import_policy *p)
+{
+	static const char *const attributes[] = {
+	    "objectClass", "allowedChildClassesEffective", NULL};
+	struct search_entry entry;
+	struct err err = {0};
+	int rc;
+
+	arena_reset(d->arena);
+	rc = search_read(
+	    d->session, p->into, attributes, d->arena, &entry, &err);
+	if (rc < 0)
+		check_say(d->check, CHECK_PROBLEM, p->name,
+		    "cannot read %s: %s", p->into, err.message);
+	else if (rc == 0)
+		check_say(d->check, CHECK_PROBLEM, p->name,
+		    "%s does not exist: create this OU, empty, for galrelay "
+		    "alone",
+		    p->into);
+	else
+		check_create(d, p, &entry);
+}
+
+/* Contacts without these cannot be found again or answered. */
+static void
+check_schema(struct directory *d)
+{
+	static const char *const wanted[] = {"proxyAddresses", "targetAddress",
+	    "mailNickname", "legacyExchangeDN", NULL};
+
+	check_say(d->check, CHECK_FINE, "directory",
+	    "%s, dialect %s, contacts are marked in %s",
+	    session_uri(d->session),
+	    dialect_kind_name(dialect_kind(d->dialect)),
+	    dialect_provenance_attribute(d->dialect));
+	if (d->check->conf->import_count == 0 ||
+	    dialect_kind(d->dialect) == DIALECT_OPENLDAP)
+		return;
+	for (size_t i = 0; wanted[i] != NULL; i++)
+		if (!dialect_contact_allows(d->dialect, wanted[i]))
+			check_say(d->check, CHECK_WARNING, "directory",
+			    "contacts cannot carry %s here: the schema has no "
+			    "such attribute, and it is left out",
+			    wanted[i]);
+}
+
+void
+check_directory(struct check *c)
+{
+	const struct spoke_directory *conf = &c->conf->directory;
+	struct directory d = {.check = c};
+	struct err err = {0};
+
+	d.arena = arena_new(4 * 1024 * 1024);
+	if (spoke_conf_session_open(c->conf, &d.session, &err) < 0 ||
+	    dialect_open(d.session, conf->dialect, conf->provenance, &d.dialect,
+		&err) < 0) {
+		check_say(c, CHECK_PROBLEM, "directory", "%s", err.message);
+		goto out;
+	}
+	check_schema(&d);
+	for (size_t i = 0; i < c->conf->export_count; i++)
+		check_export(&d, &c->conf->exports[i]);
+	for (size_t i = 0; i < c->conf->import_count; i++)
+		check_import(&d, &c->conf->imports[i]);
+out:
+	dialect_close(d.dialect);
+	session_close(d.session);
+	arena_free(d.arena);
+}
