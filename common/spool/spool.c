@@ -250,8 +250,9 @@ static int
 put_locked(
     struct put *put, enum spool_box box, struct slice envelope, struct err *err)
 {
-	char *staged = NULL, *list = NULL;
+	char *staged = NULL, *list = NULL, *former = NULL;
 	struct buf text;
+	bool replaced;
 	int rc = -1;
 
 	buf_init(&text, (size_t)SPOOL_BLOBS_MAX * 96);
@@ -269,9 +270,13 @@ put_locked(
 	if (put->count > 0 && spool_stage(put->spool, put->peer,
 				  buf_slice(&text), &list, err) < 0)
 		goto out;
+	former = spool_file(put->dir, put->name, ".blobs");
+	replaced = access(former, F_OK) == 0;
 	rc = put_appear(put, staged, list, err);
 	if (rc < 0)
 		put_undo(put);
+	else if (replaced && box == SPOOL_OUT)
+		rc = spool_box_sweep(put->dir, NULL, err);
 out:
 	if (staged != NULL)
 		(void)unlink(staged);
@@ -279,6 +284,7 @@ out:
 		(void)unlink(list);
 	free(staged);
 	free(list);
+	free(former);
 	buf_fini(&text);
 	return rc;
 }
