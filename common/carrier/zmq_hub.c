@@ -28,8 +28,7 @@ hub_router_new(
 		return NULL;
 	/* ROUTER_HANDOVER stays off: with it, any member could take over the
 	 * routing id of another. */
-	if (carrier_zap_guard(router, err) < 0 ||
-	    carrier_sock_set_int(router, ZMQ_ROUTER_MANDATORY, 1, err) < 0 ||
+	if (carrier_sock_set_int(router, ZMQ_ROUTER_MANDATORY, 1, err) < 0 ||
 	    carrier_sock_set_int(router, ZMQ_CURVE_SERVER, 1, err) < 0 ||
 	    carrier_sock_set(router, ZMQ_CURVE_PUBLICKEY, options->curve_public,
 		CARRIER_CURVE_LEN, err) < 0 ||
@@ -71,7 +70,7 @@ hub_open(struct hub *hub, struct err *err)
 	if (hub->zap == NULL)
 		return -1;
 	hub->router = hub_router_new(hub->ctx, o, err);
-	if (hub->router == NULL)
+	if (hub->router == NULL || carrier_zap_guard(hub->router, err) < 0)
 		return -1;
 	if (zmq_bind(hub->router, o->endpoint) < 0)
 		return err_set(err,

@@ -44,7 +44,7 @@ struct hub {
 	int64_t started_wall, status_at;
 };
 
-/* ROUTER with CURVE, every limit and the ZAP guard; not bound. */
+/* ROUTER with CURVE and every limit; neither guarded by ZAP nor bound. */
 void *hub_router_new(
     void *ctx, const struct carrier_zmq_hub_options *options, struct err *err);
 /* Verdict for ZAP; arg is the hub. */
