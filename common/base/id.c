@@ -12,7 +12,7 @@ id_format(const struct id *id, char *text)
 		text[2 * i] = digits[id->bytes[i] >> 4];
 		text[2 * i + 1] = digits[id->bytes[i] & 15];
 	}
-	text[2 * ID_LEN] = '\0';
+	text[ID_HEX_SIZE - 1] = '\0';
 	return text;
 }
 

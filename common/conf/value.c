@@ -109,7 +109,7 @@ conf_parse_size(struct slice text, int64_t *out_bytes, struct err *err)
 	if (rest.len == 1) {
 		unit = 0;
 		for (size_t i = 0; i < COUNT_OF(size_units); i++)
-			if (rest.data[0] == size_units[i].unit)
+			if ((char)rest.data[0] == size_units[i].unit)
 				unit = size_units[i].bytes;
 	}
 	if (rest.len > 1 || unit == 0 || __builtin_mul_overflow(v, unit, &v))
@@ -232,7 +232,7 @@ static int
 store_path(const struct value_source *source, const struct conf_row *row,
     struct slice text, const char **field, struct err *err)
 {
-	const char *path;
+	const char *path = "";
 	char *joined;
 
 	if (value_copy_text(source, text, 1, row->max, &path, err) != 0)
@@ -305,7 +305,7 @@ store_enum(
 static int
 wrong_type(const struct conf_row *row, struct err *err)
 {
-	static const char *const cures[CONF_TYPE_COUNT] = {
+	static const char *const cures[CONF_TYPE_COUNT + 1] = {
 	    [CONF_STRING] = "write text in quotes",
 	    [CONF_BOOL] = "write true or false without quotes",
 	    [CONF_INT] = "write a whole number without quotes",
@@ -315,16 +315,17 @@ wrong_type(const struct conf_row *row, struct err *err)
 	    [CONF_SECRET] = "write a path in quotes",
 	    [CONF_ENUM] = "write one of the names in quotes",
 	};
+	const char *cure = cures[row->type];
 
 	return err_set(err, ERR_CONFIG, "is not a %s; %s",
-	    conf_type_name(row->type), cures[row->type]);
+	    conf_type_name(row->type), cure == NULL ? "see galrelay(5)" : cure);
 }
 
 static int
 store_text(const struct value_source *source, const struct conf_row *row,
     struct slice text, void *field, struct err *err)
 {
-	int64_t v;
+	int64_t v = 0;
 
 	switch (row->type) {
 	case CONF_STRING:
