@@ -63,14 +63,26 @@ must_deliver(const struct exporter *x)
 	       x->publish.state != PUBLISH_HELD_BY_HUB;
 }
 
+static bool
+refused_by_hub(const struct exporter *x)
+{
+	struct store_own own;
+	struct err ignored;
+
+	return store_own_get(
+		   x->run->spoke.store, x->policy->name, &own, &ignored) == 0 &&
+	       own.hub_refusal[0] != '\0';
+}
+
 /* Until the hub's holding shows what we sent; its refusal ends the waiting. */
 static int
 deliver(struct exporter *x, struct err *err)
 {
 	struct spoke *s = &x->run->spoke;
 	int64_t end = clock_mono_ms() + x->run->conf->wait_ms;
+	int round = 0;
 
-	for (int round = 0; round < EXPORT_ROUNDS_MAX; round++) {
+	while (round < EXPORT_ROUNDS_MAX) {
 		struct publish_result again;
 		int64_t left = end - clock_mono_ms();
 
@@ -86,12 +98,15 @@ deliver(struct exporter *x, struct err *err)
 		    publish_acknowledged(
 			s, x->policy, x->replica, &x->acknowledged, err) < 0)
 			return -1;
-		if (x->acknowledged || again.state == PUBLISH_RESENT)
+		if (x->acknowledged || refused_by_hub(x) ||
+		    clock_mono_ms() >= end)
 			return 0;
-		if (again.state == PUBLISH_SENT)
+		/* What came may have been about something else: only a renewed
+		 * message counts as a round. */
+		if (again.state == PUBLISH_SENT) {
 			x->publish = again;
-		if (clock_mono_ms() >= end)
-			return 0;
+			round++;
+		}
 	}
 	return 0;
 }
