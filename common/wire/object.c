@@ -202,8 +202,7 @@ object_attribute_decode(struct slice bytes, struct arena *arena,
 static int
 object_dn_decode(struct slice dn, struct arena *arena, struct object *out)
 {
-	if (out->source_dn != NULL || memchr(dn.data, 0, dn.len) != NULL ||
-	    !slice_is_utf8(dn))
+	if (out->source_dn != NULL || !pb_is_text(dn))
 		return -1;
 	out->source_dn = (const char *)arena_dup(arena, dn).data;
 	return out->source_dn == NULL ? -1 : 0;

@@ -78,6 +78,14 @@ pb_pack(const ProtobufCMessage *message, struct buf *out)
 		INVARIANT(protobuf_c_message_pack(message, p) == len);
 }
 
+bool
+pb_is_text(struct slice s)
+{
+	/* An empty slice may point nowhere. */
+	return s.len == 0 ||
+	       (memchr(s.data, 0, s.len) == NULL && slice_is_utf8(s));
+}
+
 /* --- unpacking what others wrote --- */
 
 /* What protobuf-c 1.4 takes for one field beyond its content: an entry of 40
@@ -120,9 +128,7 @@ pb_scan_field(struct pb_scan *scan,
 	    protobuf_c_message_descriptor_get_field(descriptor, field->number);
 	if (known == NULL || field->wire != PB_BYTES)
 		return 0;
-	if (known->type == PROTOBUF_C_TYPE_STRING &&
-	    (memchr(field->data.data, 0, field->data.len) != NULL ||
-		!slice_is_utf8(field->data)))
+	if (known->type == PROTOBUF_C_TYPE_STRING && !pb_is_text(field->data))
 		return err_set(err, ERR_BAD_DATA, "%s: field %s is not a text",
 		    scan->options->what, known->name);
 	if (known->type == PROTOBUF_C_TYPE_MESSAGE)

@@ -34,6 +34,9 @@ size_t pb_bytes_size(size_t len);
 /* Appends a packed message. Check buf_failed() afterwards. */
 void pb_pack(const ProtobufCMessage *message, struct buf *out);
 
+/* Well-formed UTF-8 without NUL: what a C string can hold. Empty is. */
+bool pb_is_text(struct slice s);
+
 /* At most max occurrences of a top-level field; a list ends with number 0. */
 struct pb_cap {
 	uint32_t number;

@@ -272,7 +272,8 @@ reader_record(struct section_reader *reader, struct slice *out, struct err *err)
 static int
 head_name(const struct pb_field *field, char out[64])
 {
-	if (field->wire != PB_BYTES || field->data.len >= 64 || out[0] != '\0')
+	if (field->wire != PB_BYTES || field->data.len == 0 ||
+	    field->data.len >= 64 || out[0] != '\0')
 		return -1;
 	memcpy(out, field->data.data, field->data.len);
 	out[field->data.len] = '\0';
