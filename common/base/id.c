@@ -51,7 +51,7 @@ int
 id_parse(struct slice text, struct id *out_id, struct err *err)
 {
 	uint8_t digits[2 * ID_LEN];
-	struct id id;
+	struct id id = {{0}};
 	size_t n = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
