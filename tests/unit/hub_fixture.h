@@ -1,0 +1,752 @@
+/*
+ * A hub in a scratch directory and spokes that speak to it through its real
+ * spool with real keys: they join, publish, fetch and acknowledge as the
+ * protocol says, and can be made to misbehave between the steps.
+ */
+#ifndef TESTS_UNIT_HUB_FIXTURE_H
+#define TESTS_UNIT_HUB_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/base/fsio.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/replica/replica.h"
+#include "common/wire/invitation.h"
+#include "common/wire/limits.h"
+#include "common/wire/object.h"
+#include "hub/admit.h"
+#include "hub/members.h"
+#include "hub/publish.h"
+#include "hub/report.h"
+
+#define UNUSED __attribute__((unused))
+#define OK(call)                                                               \
+	do {                                                                   \
+		if ((call) < 0)                                                \
+			fail_msg("%s: %s", #call, fx_err.message);             \
+	} while (0)
+
+static struct err fx_err;
+static char fx_dir[64];
+static struct hub_conf fx_conf;
+static struct hub *fx_hub;
+
+#define SPOKE_HELD_MAX 8
+
+/* What a spoke holds of one stream of another. */
+struct fx_held {
+	char member[64], stream[64];
+	struct replica *replica;
+	int64_t issued_at;
+};
+
+struct fx_spoke {
+	const char *name;
+	char dir[96];
+	struct keys keys;
+	struct id instance;
+	struct registry *registry;
+	struct replica *own; /* stream "staff" */
+	char tag[80];
+	const char *audience; /* NULL: all */
+	uint64_t last_publish, last_ack;
+	int64_t issued_at;
+	uint64_t hub_version; /* what the hub said that it holds */
+	uint8_t hub_root[32];
+	char hub_refusal[1100];
+	struct fx_held held[SPOKE_HELD_MAX];
+	size_t held_count;
+	const char *wants;
+	/* of the last fetch */
+	size_t tuples, sections;
+	uint64_t bytes;
+	bool got_registry;
+	struct buf last_envelope; /* of the last publication */
+	int64_t clock;            /* added to now */
+};
+
+static UNUSED int
+fx_setup(void **state)
+{
+	(void)state;
+	log_init("test",
+	    getenv("TEST_LOG") != NULL ? LOG_LEVEL_DEBUG : (enum log_level)0);
+	(void)snprintf(fx_dir, sizeof(fx_dir), "/tmp/test_hub.XXXXXX");
+	if (mkdtemp(fx_dir) == NULL)
+		return -1;
+	fx_conf = (struct hub_conf){.realm = "test",
+	    .state = mem_printf("%s/hub", fx_dir),
+	    .listen = "tcp://127.0.0.1:4710",
+	    .address = "tcp://127.0.0.1:4710",
+	    .spool_quota = 1 << 30,
+	    .bundle_lifetime_ms = 7 * CLOCK_DAY_MS,
+	    .invite_lifetime_ms = 7 * CLOCK_DAY_MS,
+	    .foreign_limit = 2,
+	    .foreign_percent = 10,
+	    .resend_ms = CLOCK_MINUTE_MS,
+	    .every_ms = CLOCK_MINUTE_MS,
+	    .worker_deadline_ms = CLOCK_HOUR_MS};
+	if (fsio_mkdirs(fx_conf.state, &fx_err) < 0 ||
+	    members_init(&fx_conf, &fx_err) < 0)
+		return -1;
+	return hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err);
+}
+
+static UNUSED int
+fx_teardown(void **state)
+{
+	(void)state;
+	hub_close(fx_hub);
+	fx_hub = NULL;
+	free((char *)fx_conf.state);
+	return fsio_remove_tree(fx_dir, &fx_err);
+}
+
+/* The hub process dies and a new one comes. */
+static UNUSED void
+fx_restart(void)
+{
+	hub_close(fx_hub);
+	OK(hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err));
+}
+
+static UNUSED struct admit_result
+fx_admit(void)
+{
+	struct admit_result result;
+
+	OK(admit_run(fx_hub, NULL, &result, &fx_err));
+	return result;
+}
+
+static UNUSED struct publish_result
+fx_publish(void)
+{
+	struct publish_result result;
+
+	OK(publish_run(fx_hub, &result, &fx_err));
+	return result;
+}
+
+static UNUSED uint64_t fx_counter_value;
+static const char *fx_counter_name;
+
+static UNUSED void
+fx_counter_take(void *arg, const char *name, uint64_t value)
+{
+	(void)arg;
+	if (strcmp(name, fx_counter_name) == 0)
+		fx_counter_value = value;
+}
+
+static UNUSED uint64_t
+fx_counter(const char *name)
+{
+	fx_counter_name = name;
+	fx_counter_value = 0;
+	OK(store_counters(fx_hub->store, fx_counter_take, NULL, &fx_err));
+	return fx_counter_value;
+}
+
+static UNUSED size_t
+fx_box_count(const char *peer, enum spool_box box)
+{
+	char after[SPOOL_NAME_SIZE] = "";
+	struct spool_message message;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = spool_next(fx_hub->spool, peer, box,
+		    after[0] == '\0' ? NULL : after, &message, &fx_err)) > 0) {
+		(void)snprintf(after, sizeof(after), "%s", message.name);
+		spool_message_fini(&message);
+		n++;
+	}
+	OK(rc);
+	return n;
+}
+
+/* --- joining --- */
+
+static UNUSED void
+fx_spoke_keys(struct fx_spoke *s, const char *name, const char *dir)
+{
+	char *path;
+
+	memset(s, 0, sizeof(*s));
+	s->name = name;
+	s->wants = "*";
+	(void)snprintf(s->dir, sizeof(s->dir), "%s/%s", fx_dir, dir);
+	(void)snprintf(s->tag, sizeof(s->tag), "%s/staff", name);
+	OK(fsio_mkdirs(s->dir, &fx_err));
+	path = fsio_join(s->dir, "keys");
+	OK(keys_create(path, &fx_err));
+	OK(keys_load(path, &s->keys, &fx_err));
+	free(path);
+	OK(id_random(&s->instance, &fx_err));
+	path = fsio_join(s->dir, "own.db");
+	OK(replica_open(path, &s->own, &fx_err));
+	free(path);
+	buf_init(&s->last_envelope, LIMIT_ENVELOPE_BYTES);
+}
+
+static UNUSED void
+fx_spoke_fini(struct fx_spoke *s)
+{
+	replica_close(s->own);
+	for (size_t i = 0; i < s->held_count; i++)
+		replica_close(s->held[i].replica);
+	registry_free(s->registry);
+	buf_fini(&s->last_envelope);
+}
+
+static UNUSED void
+fx_key(Galr__PublicKey *out, Galr__KeyRole role, struct key_pair *pair)
+{
+	galr__public_key__init(out);
+	out->role = role;
+	out->active = 1;
+	out->key.data = pair->public_key;
+	out->key.len = 32;
+}
+
+/* Puts a JOIN into the newcomer's box. */
+static UNUSED void
+fx_join_send(struct fx_spoke *s, const struct invitation *invitation)
+{
+	Galr__JoinRequest request = GALR__JOIN_REQUEST__INIT;
+	Galr__PublicKey keys[3];
+	Galr__PublicKey *list[3] = {&keys[0], &keys[1], &keys[2]};
+	struct envelope_recipient hub = {.name = ""};
+	struct envelope_seal_options options = {
+	    .type = GALR__ENVELOPE_TYPE__ENVELOPE_JOIN,
+	    .realm = invitation->realm,
+	    .sender = invitation->name,
+	    .recipients = &hub,
+	    .recipient_count = 1,
+	    .issued_at = clock_now_ms()};
+	char peer[INVITATION_PEER_SIZE];
+	struct buf payload, envelope;
+	struct key_pair sign;
+	uint8_t mac[32];
+	char name[64];
+
+	buf_init(&payload, 65536);
+	buf_init(&envelope, LIMIT_ENVELOPE_BYTES);
+	fx_key(&keys[0], GALR__KEY_ROLE__KEY_SIGN, &s->keys.sign_active);
+	fx_key(&keys[1], GALR__KEY_ROLE__KEY_DECRYPT, &s->keys.decrypt_active);
+	fx_key(&keys[2], GALR__KEY_ROLE__KEY_CURVE, &s->keys.curve);
+	request.invitation.data = (uint8_t *)invitation->id.bytes;
+	request.invitation.len = ID_LEN;
+	request.name = (char *)invitation->name;
+	request.n_keys = 3;
+	request.keys = list;
+	request.instance.data = s->instance.bytes;
+	request.instance.len = ID_LEN;
+	OK(invitation_mac(invitation, &request, mac, &fx_err));
+	request.mac.data = mac;
+	request.mac.len = sizeof(mac);
+	(void)galr__join_request__pack(
+	    &request, buf_reserve(&payload,
+			  galr__join_request__get_packed_size(&request)));
+	OK(invitation_sign(invitation, &sign, &fx_err));
+	memcpy(hub.public_key, invitation->hub_decrypt, 32);
+	crypto_key_id("x25519", hub.public_key, &hub.key_id);
+	options.sequence = envelope_next(s->last_publish, clock_now_ms());
+	s->last_publish = options.sequence;
+	options.not_after = options.issued_at + CLOCK_DAY_MS;
+	options.sign_key = &sign;
+	OK(envelope_seal(&options, buf_slice(&payload), &envelope, &fx_err));
+	(void)snprintf(name, sizeof(name), "join-%016llx",
+	    (unsigned long long)options.sequence);
+	OK(spool_put(fx_hub->spool, invitation_peer(&invitation->id, peer),
+	    SPOOL_IN, name, buf_slice(&envelope), NULL, NULL, 0, &fx_err));
+	buf_fini(&payload);
+	buf_fini(&envelope);
+}
+
+/* Reads the newest answer; copies its refusal. True when welcome. */
+static UNUSED bool
+fx_join_answer(
+    struct fx_spoke *s, const struct invitation *invitation, char refusal[512])
+{
+	struct envelope_open_options options = {
+	    .sender_key = invitation->hub_sign,
+	    .realm = invitation->realm,
+	    .me = invitation->name,
+	    .keys = &s->keys,
+	    .now_ms = clock_now_ms(),
+	    .types = 1u << GALR__ENVELOPE_TYPE__ENVELOPE_WELCOME};
+	char peer[INVITATION_PEER_SIZE];
+	struct spool_message message;
+	struct envelope envelope;
+	Galr__JoinReply *reply;
+	struct buf file;
+	bool welcome;
+
+	(void)invitation_peer(&invitation->id, peer);
+	buf_init(&file, LIMIT_ENVELOPE_BYTES);
+	assert_int_equal(
+	    spool_next(fx_hub->spool, peer, SPOOL_OUT, NULL, &message, &fx_err),
+	    1);
+	OK(spool_read(
+	    fx_hub->spool, peer, SPOOL_OUT, message.name, &file, &fx_err));
+	OK(envelope_open(buf_slice(&file), &options, &envelope, &fx_err));
+	reply = galr__join_reply__unpack(
+	    NULL, envelope.payload.len, envelope.payload.data);
+	assert_non_null(reply);
+	(void)snprintf(refusal, 512, "%s", reply->refusal);
+	welcome = reply->refusal[0] == '\0';
+	if (welcome) {
+		registry_free(s->registry);
+		s->registry = NULL;
+		OK(registry_decode(
+		    slice_make(reply->registry.data, reply->registry.len),
+		    invitation->hub_sign, &s->registry, &fx_err));
+	}
+	galr__join_reply__free_unpacked(reply, NULL);
+	OK(spool_drop(fx_hub->spool, peer, SPOOL_OUT, message.name, &fx_err));
+	spool_message_fini(&message);
+	envelope_fini(&envelope);
+	buf_fini(&file);
+	return welcome;
+}
+
+static UNUSED void
+fx_invite(const char *name, const char *domains, struct invitation *out)
+{
+	struct buf text;
+
+	buf_init(&text, 65536);
+	fx_hub->now_ms = clock_now_ms();
+	OK(members_invite(fx_hub, name, domains, CLOCK_DAY_MS, &text, &fx_err));
+	OK(invitation_decode(buf_slice(&text), out, &fx_err));
+	buf_fini(&text);
+}
+
+static UNUSED void
+fx_spoke_join(struct fx_spoke *s, const char *name, const char *domains)
+{
+	struct invitation invitation;
+	char refusal[512];
+
+	fx_spoke_keys(s, name, name);
+	fx_invite(name, domains, &invitation);
+	fx_join_send(s, &invitation);
+	(void)fx_admit();
+	assert_true(fx_join_answer(s, &invitation, refusal));
+}
+
+/* --- publishing --- */
+
+static UNUSED void
+fx_seal(struct fx_spoke *s, Galr__EnvelopeType type, uint64_t sequence,
+    const Galr__Payload *payload, struct buf *out)
+{
+	const struct registry_key *key =
+	    registry_active_key(&s->registry->hub, REGISTRY_DECRYPT);
+	struct envelope_recipient hub = {.name = "", .key_id = key->id};
+	struct envelope_seal_options options = {.type = type,
+	    .realm = s->registry->realm,
+	    .sender = s->name,
+	    .recipients = &hub,
+	    .recipient_count = 1,
+	    .sequence = sequence,
+	    .issued_at = clock_now_ms() + s->clock,
+	    .sign_key = &s->keys.sign_active};
+	struct buf plain;
+
+	memcpy(hub.public_key, key->public_key, 32);
+	options.not_after = options.issued_at + CLOCK_DAY_MS;
+	buf_init(&plain, LIMIT_PAYLOAD_BYTES);
+	OK(payload_pack(payload, &plain, &fx_err));
+	OK(envelope_seal(&options, buf_slice(&plain), out, &fx_err));
+	buf_fini(&plain);
+}
+
+/* A person with this mail address; the number makes the id. */
+static UNUSED void
+fx_person(struct replica_intake *intake, uint32_t number, const char *mail)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct slice values[2] = {slice_str("Person"), slice_str(mail)};
+	struct object_attribute attributes[2] = {
+	    {"displayName", &values[0], 1}, {"mail", &values[1], 1}};
+	struct object object = {.kind = GALR__KIND__KIND_USER,
+	    .source_dn = "CN=x",
+	    .attributes = attributes,
+	    .attribute_count = 2};
+	struct id id = {{0}};
+	struct buf body;
+
+	buf_init(&body, LIMIT_OBJECT_BYTES);
+	memcpy(id.bytes, &number, sizeof(number));
+	OK(object_encode(&object, arena, &body, &fx_err));
+	OK(replica_intake_put(intake, &id, buf_slice(&body), &fx_err));
+	buf_fini(&body);
+	arena_free(arena);
+}
+
+/* First count people of domain, then foreign ones of elsewhere.example. */
+static UNUSED void
+fx_people(struct fx_spoke *s, uint32_t count, uint32_t foreign,
+    const char *salt, const char *domain)
+{
+	struct replica_intake *intake;
+	struct replica_changes changes;
+	char mail[160];
+
+	OK(replica_intake_begin(s->own, REPLICA_FULL, &intake, &fx_err));
+	for (uint32_t i = 0; i < count; i++) {
+		(void)snprintf(mail, sizeof(mail), "p%u%s@%s", i,
+		    i == 0 ? salt : "", domain);
+		fx_person(intake, i, mail);
+	}
+	for (uint32_t i = 0; i < foreign; i++) {
+		(void)snprintf(
+		    mail, sizeof(mail), "p%u%s@elsewhere.example", i, salt);
+		fx_person(intake, 100000 + i, mail);
+	}
+	OK(replica_intake_finish(
+	    intake, clock_now_ms(), false, &changes, &fx_err));
+}
+
+struct fx_tuple {
+	const char *stream;
+	bool section;
+	uint64_t base;
+	bool ended;
+	uint64_t bump;               /* added to the manifest's version */
+	const struct key_pair *sign; /* NULL: its own */
+	const char *member;          /* NULL: its own */
+	bool bad_root;
+};
+
+/* Seals and puts a publication with one tuple. */
+static UNUSED void
+fx_publish_tuple(struct fx_spoke *s, const struct fx_tuple *how)
+{
+	const char *audience[1] = {s->audience};
+	struct manifest m = {.realm = s->registry->realm,
+	    .member = how->member != NULL ? how->member : s->name,
+	    .stream = how->stream,
+	    .tag = s->tag,
+	    .audience = audience,
+	    .audience_count = s->audience == NULL ? 0 : 1,
+	    .ended = how->ended};
+	Galr__Payload payload = GALR__PAYLOAD__INIT;
+	Galr__Tuple tuple = GALR__TUPLE__INIT;
+	Galr__Tuple *tuples[1] = {&tuple};
+	struct replica_section section;
+	struct replica_state state;
+	struct spool_blob blob;
+	char *path = fsio_join(s->dir, "section");
+	const char *paths[1] = {path};
+	struct buf manifest;
+	char name[64];
+
+	buf_init(&manifest, LIMIT_MANIFEST_BYTES);
+	replica_state(s->own, &state);
+	m.version = state.version + how->bump;
+	m.count = state.count;
+	memcpy(m.root, state.root, 32);
+	if (how->bad_root)
+		m.root[0] ^= 1;
+	m.issued_at = clock_now_ms() + s->clock;
+	if (m.issued_at <= s->issued_at)
+		m.issued_at = s->issued_at + 1;
+	s->issued_at = m.issued_at;
+	m.not_after = m.issued_at + 7 * CLOCK_DAY_MS;
+	OK(manifest_seal(&m,
+	    how->sign != NULL ? how->sign : &s->keys.sign_active, &manifest,
+	    &fx_err));
+	tuple.manifest =
+	    galr__signed_manifest__unpack(NULL, manifest.len, manifest.data);
+	if (how->section) {
+		OK(replica_section_write(s->own, m.member, how->stream,
+		    how->base, path, &section, &fx_err));
+		tuple.base_version = how->base;
+		tuple.section_sha256.data = section.sha256;
+		tuple.section_sha256.len = 32;
+		tuple.section_length = section.length;
+		tuple.section_key.data = section.key;
+		tuple.section_key.len = 32;
+		memcpy(blob.sha256, section.sha256, 32);
+		blob.length = section.length;
+	}
+	payload.n_tuples = 1;
+	payload.tuples = tuples;
+	payload.registry_version = s->registry->version;
+	payload.instance.data = s->instance.bytes;
+	payload.instance.len = ID_LEN;
+	s->last_publish = envelope_next(s->last_publish, clock_now_ms());
+	buf_reset(&s->last_envelope);
+	fx_seal(s, GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH, s->last_publish,
+	    &payload, &s->last_envelope);
+	(void)snprintf(name, sizeof(name), "pub-%016llx",
+	    (unsigned long long)s->last_publish);
+	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN, name,
+	    buf_slice(&s->last_envelope), &blob, paths, how->section ? 1 : 0,
+	    &fx_err));
+	galr__signed_manifest__free_unpacked(tuple.manifest, NULL);
+	buf_fini(&manifest);
+	free(path);
+}
+
+/* As a spoke would: from what the hub said that it holds. */
+static UNUSED void
+fx_publish_staff(struct fx_spoke *s)
+{
+	struct fx_tuple how = {.stream = "staff", .section = true};
+	struct replica_state state;
+
+	replica_state(s->own, &state);
+	if (s->hub_version == state.version)
+		how.section = false;
+	else
+		OK(replica_base_choose(
+		    s->own, s->hub_version, s->hub_root, &how.base, &fx_err));
+	fx_publish_tuple(s, &how);
+}
+
+/* --- fetching --- */
+
+static UNUSED struct fx_held *
+fx_held(struct fx_spoke *s, const char *member, const char *stream)
+{
+	struct fx_held *h;
+	char *path;
+
+	for (size_t i = 0; i < s->held_count; i++)
+		if (strcmp(s->held[i].member, member) == 0 &&
+		    strcmp(s->held[i].stream, stream) == 0)
+			return &s->held[i];
+	assert_true(s->held_count < SPOKE_HELD_MAX);
+	h = &s->held[s->held_count++];
+	(void)snprintf(h->member, sizeof(h->member), "%s", member);
+	(void)snprintf(h->stream, sizeof(h->stream), "%s", stream);
+	path = mem_printf("%s/%s__%s.db", s->dir, member, stream);
+	OK(replica_open(path, &h->replica, &fx_err));
+	free(path);
+	return h;
+}
+
+static UNUSED void
+fx_take_tuple(struct fx_spoke *s, const struct envelope *envelope,
+    const Galr__Payload *payload, size_t i, struct arena *arena)
+{
+	const Galr__Tuple *tuple = payload->tuples[i];
+	struct replica_apply_options options;
+	struct section_reader *reader;
+	struct replica_changes changes;
+	struct bundle_kek kek;
+	struct manifest m;
+	struct fx_held *h;
+	struct buf bytes;
+	struct id key_id;
+	uint8_t key[32];
+	char *path;
+	bool fresh;
+
+	buf_init(&bytes, LIMIT_MANIFEST_BYTES);
+	(void)galr__signed_manifest__pack(tuple->manifest,
+	    buf_reserve(&bytes,
+		galr__signed_manifest__get_packed_size(tuple->manifest)));
+	OK(manifest_open(buf_slice(&bytes), s->registry, clock_now_ms(), arena,
+	    &m, &fx_err));
+	assert_true(manifest_audience_has(&m, s->name));
+	h = fx_held(s, m.member, m.stream);
+	s->tuples++;
+	h->issued_at = m.issued_at;
+	if (tuple->section_sha256.len == 0) {
+		OK(replica_refresh(
+		    h->replica, &m, buf_slice(&bytes), &fresh, &fx_err));
+		buf_fini(&bytes);
+		return;
+	}
+	s->sections++;
+	s->bytes += tuple->section_length;
+	memcpy(key_id.bytes, payload->kek_key_id.data, ID_LEN);
+	OK(bundle_kek_open(&s->keys, &key_id, payload->kek_enc.data,
+	    &s->registry->realm, s->name, envelope->sequence, &kek, &fx_err));
+	OK(bundle_key_unwrap(&kek, (uint32_t)i, tuple->section_sha256.data,
+	    slice_make(tuple->section_key.data, tuple->section_key.len), key,
+	    &fx_err));
+	path = spool_blob_path(
+	    fx_hub->spool, s->name, SPOOL_OUT, tuple->section_sha256.data);
+	OK(section_reader_open(
+	    path, tuple->section_sha256.data, key, s->dir, &reader, &fx_err));
+	free(path);
+	options = (struct replica_apply_options){
+	    .manifest = &m, .signed_manifest = buf_slice(&bytes)};
+	OK(replica_apply(h->replica, reader, &options, &changes, &fx_err));
+	section_reader_close(reader);
+	buf_fini(&bytes);
+}
+
+static UNUSED void
+fx_take_holdings(struct fx_spoke *s, const Galr__Payload *payload)
+{
+	for (size_t i = 0; i < payload->n_holdings; i++) {
+		const Galr__Holding *h = payload->holdings[i];
+
+		if (strcmp(h->member, s->name) != 0 ||
+		    strcmp(h->stream, "staff") != 0)
+			continue;
+		s->hub_version = h->version;
+		memcpy(s->hub_root, h->root.data, 32);
+		(void)snprintf(
+		    s->hub_refusal, sizeof(s->hub_refusal), "%s", h->refusal);
+	}
+}
+
+/* Takes every bundle out of its out box. Returns how many there were. */
+static UNUSED size_t
+fx_fetch(struct fx_spoke *s)
+{
+	struct arena *arena = arena_new(LIMIT_UNPACK_BYTES);
+	struct spool_message message;
+	struct envelope envelope;
+	Galr__Payload *payload;
+	struct buf file;
+	size_t n = 0;
+
+	s->tuples = s->sections = 0;
+	s->bytes = 0;
+	s->got_registry = false;
+	buf_init(&file, LIMIT_ENVELOPE_BYTES);
+	while (spool_next(fx_hub->spool, s->name, SPOOL_OUT, NULL, &message,
+		   &fx_err) > 0) {
+		struct envelope_open_options options = {.registry = s->registry,
+		    .realm = s->registry->realm,
+		    .me = s->name,
+		    .keys = &s->keys,
+		    .now_ms = clock_now_ms(),
+		    .types = 1u << GALR__ENVELOPE_TYPE__ENVELOPE_BUNDLE};
+
+		buf_reset(&file);
+		arena_reset(arena);
+		OK(spool_read(fx_hub->spool, s->name, SPOOL_OUT, message.name,
+		    &file, &fx_err));
+		s->bytes += file.len;
+		OK(envelope_open(
+		    buf_slice(&file), &options, &envelope, &fx_err));
+		OK(payload_unpack(
+		    buf_slice(&envelope.payload), arena, &payload, &fx_err));
+		if (payload->registry.len > 0) {
+			struct registry *newer;
+
+			OK(registry_decode(slice_make(payload->registry.data,
+					       payload->registry.len),
+			    fx_hub->keys.sign_active.public_key, &newer,
+			    &fx_err));
+			registry_free(s->registry);
+			s->registry = newer;
+			s->got_registry = true;
+		}
+		fx_take_holdings(s, payload);
+		for (size_t i = 0; i < payload->n_tuples; i++)
+			fx_take_tuple(s, &envelope, payload, i, arena);
+		OK(spool_drop(
+		    fx_hub->spool, s->name, SPOOL_OUT, message.name, &fx_err));
+		envelope_fini(&envelope);
+		spool_message_fini(&message);
+		n++;
+	}
+	buf_fini(&file);
+	arena_free(arena);
+	return n;
+}
+
+static UNUSED void
+fx_ack_with(struct fx_spoke *s, struct slice registry,
+    uint64_t registry_version, Galr__PublicKey **keys, size_t key_count)
+{
+	Galr__Holding holdings[SPOKE_HELD_MAX];
+	Galr__Holding *list[SPOKE_HELD_MAX];
+	struct replica_state states[SPOKE_HELD_MAX];
+	Galr__Payload payload = GALR__PAYLOAD__INIT;
+	char *wants[1] = {(char *)s->wants};
+	struct buf envelope;
+	char name[64];
+
+	for (size_t i = 0; i < s->held_count; i++) {
+		replica_state(s->held[i].replica, &states[i]);
+		galr__holding__init(&holdings[i]);
+		holdings[i].member = s->held[i].member;
+		holdings[i].stream = s->held[i].stream;
+		holdings[i].version = states[i].version;
+		holdings[i].root.data = states[i].root;
+		holdings[i].root.len = 32;
+		holdings[i].issued_at = s->held[i].issued_at;
+		list[i] = &holdings[i];
+	}
+	payload.n_holdings = s->held_count;
+	payload.holdings = list;
+	payload.n_wants = s->wants == NULL ? 0 : 1;
+	payload.wants = wants;
+	payload.registry_version = registry_version;
+	payload.registry.data = (uint8_t *)registry.data;
+	payload.registry.len = registry.len;
+	payload.instance.data = s->instance.bytes;
+	payload.instance.len = ID_LEN;
+	payload.n_keys = key_count;
+	payload.keys = keys;
+	s->last_ack = envelope_next(s->last_ack, clock_now_ms());
+	buf_init(&envelope, LIMIT_ENVELOPE_BYTES);
+	fx_seal(s, GALR__ENVELOPE_TYPE__ENVELOPE_ACK, s->last_ack, &payload,
+	    &envelope);
+	(void)snprintf(
+	    name, sizeof(name), "ack-%016llx", (unsigned long long)s->last_ack);
+	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN, name,
+	    buf_slice(&envelope), NULL, NULL, 0, &fx_err));
+	buf_fini(&envelope);
+}
+
+static UNUSED void
+fx_ack(struct fx_spoke *s)
+{
+	fx_ack_with(s, SLICE_NULL, s->registry->version, NULL, 0);
+}
+
+/* Everything that is under way arrives. */
+static UNUSED void
+fx_settle(struct fx_spoke **spokes, size_t count)
+{
+	for (int round = 0; round < 8; round++) {
+		bool moved = fx_admit().messages > 0;
+
+		(void)fx_publish();
+		for (size_t i = 0; i < count; i++)
+			if (fx_fetch(spokes[i]) > 0) {
+				fx_ack(spokes[i]);
+				moved = true;
+			}
+		if (!moved)
+			return;
+	}
+	fail_msg("the star does not come to rest");
+}
+
+static UNUSED void
+fx_assert_same(struct fx_spoke *source, struct fx_spoke *target)
+{
+	struct replica_state a, b;
+
+	replica_state(source->own, &a);
+	replica_state(fx_held(target, source->name, "staff")->replica, &b);
+	assert_int_equal(a.version, b.version);
+	assert_int_equal(a.count, b.count);
+	assert_memory_equal(a.root, b.root, 32);
+}
+
+#endif
