@@ -222,6 +222,9 @@ message_refuse(struct fetcher *f, const char *name, const struct err *cause,
 	f->result->refused++;
 	fetch_note(f, "message refused", cause);
 	log_err(cause, "message refused name=%s check=%s", name, check);
+	/* Good again when a clock is set right. */
+	if (cause->code == CHECK_FUTURE)
+		return 0;
 	return spool_refuse(
 	    s->spool, SPOKE_PEER, SPOOL_IN, name, cause->message, err);
 }

@@ -227,8 +227,7 @@ static bool
 hub_refused_section(const struct publisher *p)
 {
 	return p->own.version == p->state.version && p->own.base != 0 &&
-	       (strstr(p->own.hub_refusal, "root") != NULL ||
-		   strstr(p->own.hub_refusal, "section") != NULL);
+	       p->own.hub_refusal[0] != '\0';
 }
 
 /* The section file for the hub's base, in STATE/pending. */
@@ -466,8 +465,8 @@ publish_run(struct spoke *spoke, const struct export_policy *policy,
 }
 
 int
-publish_acknowledged(struct spoke *spoke, const struct export_policy *policy,
-    struct replica *replica, bool *out_acknowledged, struct err *err)
+publish_look(struct spoke *spoke, const struct export_policy *policy,
+    struct replica *replica, enum publish_answer *out_answer, struct err *err)
 {
 	struct publisher p = {.spoke = spoke,
 	    .policy = policy,
@@ -480,7 +479,11 @@ publish_acknowledged(struct spoke *spoke, const struct export_policy *policy,
 	if (replica_manifest(replica, &p.manifest, err) == 0 &&
 	    store_own_get(spoke->store, policy->name, &p.own, err) == 0) {
 		(void)manifest_current(&p, &p.issued_at);
-		*out_acknowledged = hub_has_all(&p);
+		*out_answer = hub_has_all(&p)      ? PUBLISH_ACKNOWLEDGED
+			      : !pending_valid(&p) ? PUBLISH_STALE
+			      : p.own.hub_refusal[0] != '\0'
+				  ? PUBLISH_REFUSED
+				  : PUBLISH_UNANSWERED;
 		rc = 0;
 	}
 	buf_fini(&p.manifest);

@@ -32,11 +32,18 @@ int publish_run(struct spoke *spoke, const struct export_policy *policy,
     struct replica *replica, struct publish_result *out_result,
     struct err *err) ERR_WUR;
 
-/* Does the hub hold (version, root) of this replica under its manifest? Reads
- * the store. */
-int publish_acknowledged(struct spoke *spoke,
-    const struct export_policy *policy, struct replica *replica,
-    bool *out_acknowledged, struct err *err) ERR_WUR;
+/* What the hub's last holding, as the store has it, says of the pending
+ * message. Stale: it holds something else than the message was made for, so
+ * that another must be made. */
+enum publish_answer {
+	PUBLISH_UNANSWERED,
+	PUBLISH_ACKNOWLEDGED,
+	PUBLISH_STALE,
+	PUBLISH_REFUSED /* store_own.hub_refusal says why */
+};
+int publish_look(struct spoke *spoke, const struct export_policy *policy,
+    struct replica *replica, enum publish_answer *out_answer,
+    struct err *err) ERR_WUR;
 
 const char *publish_state_name(enum publish_state state);
 

@@ -5,8 +5,9 @@
 #include "spoke/publish.h"
 #include "spoke/run_internal.h"
 
-/* A refused delta is followed by a full: two rounds, and one to spare. */
-#define EXPORT_ROUNDS_MAX 3
+/* A refused delta is followed by a full; once more when the hub was restored
+ * in between. */
+#define EXPORT_REPEATS_MAX 2
 
 struct exporter {
 	struct run *run;
@@ -15,7 +16,7 @@ struct exporter {
 	struct collect_result collect;
 	struct publish_result publish;
 	struct exchange exchange;
-	bool acknowledged;
+	enum publish_answer answer;
 	struct err trouble; /* the hub is out of reach, or refuses */
 };
 
@@ -63,52 +64,56 @@ must_deliver(const struct exporter *x)
 	       x->publish.state != PUBLISH_HELD_BY_HUB;
 }
 
-static bool
-refused_by_hub(const struct exporter *x)
+/* One look at what the hub said: 1 that is its answer, 0 wait on, -1. */
+static int
+answer_take(struct exporter *x, unsigned *fulls, struct err *err)
 {
-	struct store_own own;
-	struct err ignored;
+	struct spoke *s = &x->run->spoke;
+	struct publish_result again;
 
-	return store_own_get(
-		   x->run->spoke.store, x->policy->name, &own, &ignored) == 0 &&
-	       own.hub_refusal[0] != '\0';
+	if (publish_look(s, x->policy, x->replica, &x->answer, err) < 0)
+		return -1;
+	switch (x->answer) {
+	case PUBLISH_UNANSWERED:
+		return 0;
+	case PUBLISH_REFUSED:
+		return 1;
+	case PUBLISH_ACKNOWLEDGED:
+		/* Forgets what was pending. */
+		return publish_run(s, x->policy, x->replica, &again, err) < 0
+			   ? -1
+			   : 1;
+	case PUBLISH_STALE:
+		if (++*fulls > EXPORT_REPEATS_MAX)
+			return 1;
+		return publish_run(s, x->policy, x->replica, &x->publish, err);
+	}
+	return 0;
 }
 
-/* Until the hub's holding shows what we sent; its refusal ends the waiting. */
+/* Until the hub's holding answers what we sent, or the time is over. */
 static int
 deliver(struct exporter *x, struct err *err)
 {
-	struct spoke *s = &x->run->spoke;
 	int64_t end = clock_mono_ms() + x->run->conf->wait_ms;
-	int round = 0;
+	unsigned fulls = 0;
 
-	while (round < EXPORT_ROUNDS_MAX) {
-		struct publish_result again;
+	for (;;) {
 		int64_t left = end - clock_mono_ms();
+		int rc, answer;
 
-		if (exchange_round(
-			&x->exchange, 1, left > 0 ? left : 1, &x->trouble) < 0)
-			return x->trouble.class == ERR_TEMPORARY ||
-				       x->trouble.class == ERR_UNTRUSTED
-				   ? 0
-				   : err_set(err, x->trouble.class, "%s",
-					 x->trouble.message);
-		/* Renews what is pending after what the hub said. */
-		if (publish_run(s, x->policy, x->replica, &again, err) < 0 ||
-		    publish_acknowledged(
-			s, x->policy, x->replica, &x->acknowledged, err) < 0)
-			return -1;
-		if (x->acknowledged || refused_by_hub(x) ||
-		    clock_mono_ms() >= end)
+		if (left <= 0)
 			return 0;
-		/* What came may have been about something else: only a renewed
-		 * message counts as a round. */
-		if (again.state == PUBLISH_SENT) {
-			x->publish = again;
-			round++;
-		}
+		rc = exchange_round(&x->exchange, 1, left, &x->trouble);
+		if (rc < 0 && x->trouble.class != ERR_TEMPORARY)
+			return err_set(
+			    err, x->trouble.class, "%s", x->trouble.message);
+		answer = answer_take(x, &fulls, err);
+		if (answer != 0)
+			return answer < 0 ? -1 : 0;
+		if (rc < 0)
+			return 0;
 	}
-	return 0;
 }
 
 static void
@@ -167,7 +172,7 @@ summary(struct exporter *x)
 		    : p->base == 0 ? "full"
 				   : "changes",
 		    (unsigned long long)p->bytes);
-	if (x->acknowledged && must_deliver(x))
+	if (x->answer == PUBLISH_ACKNOWLEDGED && must_deliver(x))
 		buf_add_str(text, ", the hub holds it");
 	if (wire->bytes_out + wire->bytes_in > 0)
 		buf_addf(text, "; %llu bytes sent, %llu received",
@@ -178,33 +183,41 @@ summary(struct exporter *x)
 	    "\"acknowledged\":%s,\"bytes_sent\":%llu,\"bytes_received\":%llu",
 	    publish_state_name(p->state),
 	    p->section && p->base == 0 ? "true" : "false",
-	    (unsigned long long)p->bytes, x->acknowledged ? "true" : "false",
+	    (unsigned long long)p->bytes,
+	    x->answer == PUBLISH_ACKNOWLEDGED ? "true" : "false",
 	    (unsigned long long)wire->bytes_out,
 	    (unsigned long long)wire->bytes_in);
 }
 
-/* Published here, but not known to be there: partly done. */
-static void
-trouble_tell(struct exporter *x, int *out_code)
+/* Published here, but not known to be there: it waits, and is sent again with
+ * each run. */
+static int
+trouble_tell(struct exporter *x, int *out_code, struct err *err)
 {
-	struct spoke *s = &x->run->spoke;
-	const char *why = x->trouble.message;
 	struct store_own own;
-	struct err ignored;
+	char now[CLOCK_TEXT_SIZE];
+	struct buf why;
 
-	memset(&own, 0, sizeof(own));
-	if (store_own_get(s->store, x->policy->name, &own, &ignored) == 0 &&
-	    own.hub_refusal[0] != '\0') {
-		why = own.hub_refusal;
+	if (store_own_get(x->run->spoke.store, x->policy->name, &own, err) < 0)
+		return -1;
+	buf_init(&why, 8192);
+	*out_code = EXIT_FAILED;
+	if (own.hub_refusal[0] != '\0') {
 		*out_code = EXIT_HELD;
+		buf_addf(&why, "the hub does not take it: %s", own.hub_refusal);
+	} else if (x->trouble.class != ERR_NONE) {
+		buf_add_str(&why, x->trouble.message);
 	} else {
-		*out_code = EXIT_PARTLY;
-		if (why[0] == '\0')
-			why = "the hub did not say yet that it holds it";
+		buf_addf(&why,
+		    "the hub did not say that it holds it: see its log, and "
+		    "that its clock and this one (%s) agree",
+		    clock_format(clock_now_ms(), now));
 	}
-	buf_addf(&x->run->text, "; %s", why);
+	buf_addf(&x->run->text, "; %s", buf_cstr(&why));
 	buf_add_str(&x->run->json, ",\"trouble\":");
-	buf_add_json(&x->run->json, slice_str(why));
+	buf_add_json(&x->run->json, buf_slice(&why));
+	buf_fini(&why);
+	return 0;
 }
 
 int
@@ -221,14 +234,16 @@ run_export(struct run *run, int *out_code, struct err *err)
 	    collect(&x, err) < 0 ||
 	    publish_run(&run->spoke, x.policy, x.replica, &x.publish, err) < 0)
 		goto out;
-	x.acknowledged = x.publish.state == PUBLISH_HELD_BY_HUB;
+	if (x.publish.state == PUBLISH_HELD_BY_HUB)
+		x.answer = PUBLISH_ACKNOWLEDGED;
 	if (must_deliver(&x) && !run->options->no_wait && deliver(&x, err) < 0)
 		goto out;
 	*out_code = EXIT_DONE;
 	summary(&x);
-	if (must_deliver(&x) && !x.acknowledged && !run->options->no_wait)
-		trouble_tell(&x, out_code);
 	rc = 0;
+	if (must_deliver(&x) && x.answer != PUBLISH_ACKNOWLEDGED &&
+	    !run->options->no_wait)
+		rc = trouble_tell(&x, out_code, err);
 out:
 	replica_close(x.replica);
 	free(path);

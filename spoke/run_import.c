@@ -149,8 +149,10 @@ conclude(struct importer *x, int *out_code)
 
 	*out_code = EXIT_DONE;
 	if (x->trouble.class != ERR_NONE || r->quarantined > 0 ||
-	    f->refused > 0 || f->streams_refused > 0)
+	    f->streams_refused > 0)
 		*out_code = EXIT_PARTLY;
+	if (f->refused > 0)
+		*out_code = EXIT_FAILED;
 	if (r->held_streams > 0 || f->members_held > 0)
 		*out_code = EXIT_HELD;
 	if (r->held_streams > 0)
