@@ -75,6 +75,8 @@ section_key(struct taker *t, uint8_t out_key[32], struct err *err)
 	struct spoke *s = t->f->spoke;
 	const Galr__Payload *p = t->payload;
 	const Galr__Tuple *tuple = t->tuple;
+	const struct bundle_kek_place place = {
+	    &s->identity.realm, s->identity.member, t->envelope->sequence};
 	struct bundle_kek kek;
 	struct id key_id;
 	int rc = -1;
@@ -85,9 +87,8 @@ section_key(struct taker *t, uint8_t out_key[32], struct err *err)
 		&key_id, NULL) < 0)
 		return err_set_code(err, ERR_BAD_DATA, CHECK_PAYLOAD,
 		    "a section without hash or key");
-	if (bundle_kek_open(&s->keys, &key_id, p->kek_enc.data,
-		&s->identity.realm, s->identity.member, t->envelope->sequence,
-		&kek, err) == 0)
+	if (bundle_kek_open(
+		&s->keys, &key_id, p->kek_enc.data, &place, &kek, err) == 0)
 		rc = bundle_key_unwrap(&kek, (uint32_t)t->index,
 		    tuple->section_sha256.data,
 		    slice_make(tuple->section_key.data, tuple->section_key.len),

@@ -42,8 +42,8 @@ bundle_kek_make(const struct envelope_recipient *to, const struct id *realm,
 
 int
 bundle_kek_open(const struct keys *keys, const struct id *key_id,
-    const uint8_t enc[32], const struct id *realm, const char *me,
-    uint64_t sequence, struct bundle_kek *out_kek, struct err *err)
+    const uint8_t enc[32], const struct bundle_kek_place *place,
+    struct bundle_kek *out_kek, struct err *err)
 {
 	uint8_t text[ENVELOPE_INFO_MAX];
 	const struct key_pair *pair = NULL;
@@ -59,7 +59,8 @@ bundle_kek_open(const struct keys *keys, const struct id *key_id,
 		return err_set_code(err, ERR_UNTRUSTED, CHECK_UNWRAP,
 		    "the section keys are sealed to a key that is not here");
 	if (hpke_setup_receiver(CRYPTO_AES256_GCM, pair->private_key, enc,
-		kek_info(realm, me, sequence, text), &context, err) < 0)
+		kek_info(place->realm, place->me, place->sequence, text),
+		&context, err) < 0)
 		return err_set_code(err, ERR_UNTRUSTED, CHECK_UNWRAP,
 		    "the section keys do not unwrap");
 	return kek_export(&context, out_kek, err);

@@ -149,9 +149,15 @@ struct bundle_kek {
 int bundle_kek_make(const struct envelope_recipient *to, const struct id *realm,
     uint64_t sequence, struct bundle_kek *out_kek, uint8_t out_enc[32],
     struct err *err) ERR_WUR;
+/* Which bundle the encapsulation belongs to; me is its target. */
+struct bundle_kek_place {
+	const struct id *realm;
+	const char *me;
+	uint64_t sequence;
+};
 int bundle_kek_open(const struct keys *keys, const struct id *key_id,
-    const uint8_t enc[32], const struct id *realm, const char *me,
-    uint64_t sequence, struct bundle_kek *out_kek, struct err *err) ERR_WUR;
+    const uint8_t enc[32], const struct bundle_kek_place *place,
+    struct bundle_kek *out_kek, struct err *err) ERR_WUR;
 int bundle_key_wrap(const struct bundle_kek *kek, uint32_t index,
     const uint8_t section_hash[32], const uint8_t section_key[32],
     uint8_t out_wrapped[CRYPTO_WRAPPED_LEN], struct err *err) ERR_WUR;

@@ -548,6 +548,7 @@ fx_take_tuple(struct fx_spoke *s, const struct envelope *envelope,
 	struct replica_apply_options options;
 	struct section_reader *reader;
 	struct replica_changes changes;
+	struct bundle_kek_place place;
 	struct bundle_kek kek;
 	struct manifest m;
 	struct fx_held *h;
@@ -576,8 +577,10 @@ fx_take_tuple(struct fx_spoke *s, const struct envelope *envelope,
 	s->sections++;
 	s->bytes += tuple->section_length;
 	memcpy(key_id.bytes, payload->kek_key_id.data, ID_LEN);
-	OK(bundle_kek_open(&s->keys, &key_id, payload->kek_enc.data,
-	    &s->registry->realm, s->name, envelope->sequence, &kek, &fx_err));
+	place = (struct bundle_kek_place){
+	    &s->registry->realm, s->name, envelope->sequence};
+	OK(bundle_kek_open(
+	    &s->keys, &key_id, payload->kek_enc.data, &place, &kek, &fx_err));
 	OK(bundle_key_unwrap(&kek, (uint32_t)i, tuple->section_sha256.data,
 	    slice_make(tuple->section_key.data, tuple->section_key.len), key,
 	    &fx_err));

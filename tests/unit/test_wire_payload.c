@@ -262,8 +262,10 @@ test_section_keys(void **state)
 	    0, bundle_kek_make(&to, &realm.id, 5, &mine, enc, NULL));
 	assert_int_equal(
 	    0, bundle_key_wrap(&mine, 7, hash, key, wrapped, NULL));
-	assert_int_equal(0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
-				&realm.id, "SOUTH", 5, &theirs, NULL));
+	assert_int_equal(
+	    0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
+		   &(const struct bundle_kek_place){&realm.id, "SOUTH", 5},
+		   &theirs, NULL));
 	assert_int_equal(0, bundle_key_unwrap(&theirs, 7, hash, w, out, NULL));
 	assert_memory_equal(key, out, 32);
 	/* moved to another place, or to another section */
@@ -275,14 +277,20 @@ test_section_keys(void **state)
 	assert_int_equal(-1, bundle_key_unwrap(&theirs, 7, hash, w, out, NULL));
 	w.len++;
 	/* another bundle, another target, another realm's key */
-	assert_int_equal(0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
-				&realm.id, "SOUTH", 6, &theirs, NULL));
+	assert_int_equal(
+	    0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
+		   &(const struct bundle_kek_place){&realm.id, "SOUTH", 6},
+		   &theirs, NULL));
 	assert_int_equal(-1, bundle_key_unwrap(&theirs, 7, hash, w, out, NULL));
-	assert_int_equal(0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
-				&realm.id, "NORTH", 5, &theirs, NULL));
+	assert_int_equal(
+	    0, bundle_kek_open(&realm.south.keys, &to.key_id, enc,
+		   &(const struct bundle_kek_place){&realm.id, "NORTH", 5},
+		   &theirs, NULL));
 	assert_int_equal(-1, bundle_key_unwrap(&theirs, 7, hash, w, out, NULL));
-	assert_int_equal(-1, bundle_kek_open(&realm.south.keys, &no_key, enc,
-				 &realm.id, "SOUTH", 5, &theirs, &err));
+	assert_int_equal(
+	    -1, bundle_kek_open(&realm.south.keys, &no_key, enc,
+		    &(const struct bundle_kek_place){&realm.id, "SOUTH", 5},
+		    &theirs, &err));
 	assert_int_equal(CHECK_UNWRAP, err.code);
 	realm_fini(&realm);
 }
