@@ -110,7 +110,7 @@ def ad_user(entry):
     return dict(
         entry, objectClass=['top', 'person', 'organizationalPerson', 'user'],
         userAccountControl='544',   # enabled, password not required
-        userPrincipalName=entry['mail'], internetEncoding='0',
+        internetEncoding='0',
         msExchHomeServerName='/o=x/ou=x/cn=Configuration/cn=Servers/cn=MB1',
         msExchRecipientDisplayType='1073741824',
         msExchRecipientTypeDetails='1')

@@ -162,7 +162,7 @@ class Samba(Directory):
     def add_person(self, number=None, **changes):
         """A user with a mailbox in the Staff OU; returns its DN."""
         entry = people.person(self.name, number or 0)
-        if 'mail' in changes:
+        if changes.get('mail'):
             changes.setdefault('proxyAddresses', ['SMTP:' + changes['mail']])
         entry.update(changes)
         entry = {k: v for k, v in entry.items() if v is not None}
