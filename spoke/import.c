@@ -202,6 +202,24 @@ import_read_at(struct import *import, int64_t *out_read_ms, struct err *err)
 	return rc;
 }
 
+static int
+import_first_quarantined(
+    void *arg, const struct importdb_trouble *trouble, struct err *err)
+{
+	struct import_result *result = arg;
+	char hex[ID_HEX_SIZE];
+
+	(void)err;
+	if (strcmp(trouble->kind, "quarantined") == 0 &&
+	    result->quarantine_text[0] == '\0')
+		snprintf(result->quarantine_text,
+		    sizeof(result->quarantine_text),
+		    "object %s of %.63s: %.600s",
+		    id_format(&trouble->object, hex), trouble->member,
+		    trouble->reason);
+	return 0;
+}
+
 /* Has neither a stream nor the directory changed since the last complete run?
  * 1: unchanged, 0: changed or not known, -1. Opens the session. */
 static int
@@ -241,6 +259,10 @@ import_unchanged(
 	if (rc == 0 && slice_equal(buf_slice(&then), buf_slice(&now))) {
 		import->result->unchanged = true;
 		import->result->quarantined = quarantined;
+		rc = importdb_trouble_each(
+		    import->db, import_first_quarantined, import->result, err);
+	}
+	if (rc == 0 && import->result->unchanged) {
 		rc = guard_holds(import->db, import->result, err) == 0 ? 1 : -1;
 	}
 out:
@@ -360,7 +382,9 @@ import_work(struct import *import, struct err *err)
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	if (import_plan(import, err) != 0 ||
-	    apply_run(import->session, import->db, import->result, err) != 0)
+	    apply_run(import->session, import->db, import->result, err) != 0 ||
+	    importdb_trouble_each(
+		import->db, import_first_quarantined, import->result, err) != 0)
 		return -1;
 	return import_remember(import, fingerprint, read_ms, err);
 }

@@ -40,6 +40,8 @@ struct import_result {
 	uint64_t detached;    /* moved out of the OU: not ours any more */
 	uint64_t held_streams;
 	char held_text[ERR_MESSAGE_MAX]; /* the first held stream, and why */
+	/* The first object that the directory refused, and why. */
+	char quarantine_text[ERR_MESSAGE_MAX];
 };
 
 /* -1: nothing more can be said than err. 0 with held_streams > 0 is exit code

@@ -159,6 +159,8 @@ conclude(struct importer *x, int *out_code)
 		trouble_add(x, r->held_text);
 	else if (x->trouble.class != ERR_NONE)
 		trouble_add(x, x->trouble.message);
+	else if (r->quarantined > 0)
+		trouble_add(x, r->quarantine_text);
 	else
 		trouble_add(x, f->text);
 }
