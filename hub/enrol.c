@@ -19,15 +19,32 @@ struct join {
 	char refusal[STORE_REASON_SIZE]; /* for the newcomer; "" is welcome */
 };
 
-static int
+/* The first reason stands. */
+static void
 join_refuse(struct join *join, const char *reason)
 {
-	(void)snprintf(join->refusal, sizeof(join->refusal), "%s", reason);
-	return 0;
+	if (join->refusal[0] == '\0')
+		(void)snprintf(
+		    join->refusal, sizeof(join->refusal), "%s", reason);
+}
+
+/* Where the answer can be sealed to, whatever it says. */
+static void
+join_reply_key(struct join *join)
+{
+	for (size_t i = 0; i < join->request->n_keys; i++) {
+		Galr__PublicKey *key = join->request->keys[i];
+
+		if (key->role != GALR__KEY_ROLE__KEY_DECRYPT ||
+		    !members_key_id(key, &join->reply_to.key_id))
+			continue;
+		memcpy(join->reply_to.public_key, key->key.data, 32);
+		join->has_reply_key = true;
+	}
 }
 
 /* Exactly one active key of each role, all new to this realm. */
-static int
+static void
 join_keys_check(struct hub *hub, struct join *join)
 {
 	Galr__JoinRequest *request = join->request;
@@ -35,26 +52,21 @@ join_keys_check(struct hub *hub, struct join *join)
 	struct id id;
 
 	if (request->n_keys != 3)
-		return join_refuse(join, "the request needs three keys");
+		join_refuse(join, "the request needs three keys");
 	for (size_t i = 0; i < request->n_keys; i++) {
 		Galr__PublicKey *key = request->keys[i];
 
 		if (!members_key_id(key, &id) || !key->active)
-			return join_refuse(join, "a key is malformed");
-		if (registry_key_revoked(hub->registry, &id))
-			return join_refuse(
+			join_refuse(join, "a key is malformed");
+		else if (registry_key_revoked(hub->registry, &id))
+			join_refuse(
 			    join, "a key was revoked: make a new installation");
-		roles |= 1u << key->role;
-		if (key->role == GALR__KEY_ROLE__KEY_DECRYPT) {
-			join->has_reply_key = true;
-			join->reply_to.key_id = id;
-			memcpy(join->reply_to.public_key, key->key.data, 32);
-		}
+		else
+			roles |= 1u << key->role;
 	}
 	if (roles != (1u << REGISTRY_SIGN | 1u << REGISTRY_DECRYPT |
 			 1u << REGISTRY_CURVE))
-		return join_refuse(join, "a key is missing");
-	return 0;
+		join_refuse(join, "a key is missing");
 }
 
 static void
@@ -195,34 +207,42 @@ out:
 	return rc;
 }
 
+/* Used before: welcome again with the same keys, an alarm with others. */
+static int
+join_again(struct hub *hub, struct join *join, struct err *err)
+{
+	if (memcmp(join->digest, join->invite.keys, sizeof(join->digest)) == 0)
+		return 0;
+	log_error("ALARM: invitation used twice with other keys member=%s",
+	    join->invite.name);
+	join_refuse(join,
+	    "this invitation was used by another installation: if that was "
+	    "not you, tell the hub's operator");
+	if (hub_audit(hub->conf, err, "alarm=join-other-keys member=%s",
+		join->invite.name) < 0)
+		return -1;
+	return store_count(hub->store, "join-other-keys", 1, err);
+}
+
 /* What becomes of a request that proved to know the secret. */
 static int
 join_decide(struct hub *hub, struct join *join, struct err *err)
 {
 	join_digest(join);
-	if (join_keys_check(hub, join) < 0 || join->refusal[0] != '\0')
+	join_reply_key(join);
+	join_keys_check(hub, join);
+	if (join->refusal[0] != '\0')
 		return 0;
-	if (join->invite.state == INVITE_USED) {
-		if (memcmp(join->digest, join->invite.keys,
-			sizeof(join->digest)) == 0)
-			return 0;
-		log_error("ALARM: invitation used twice with other keys "
-			  "member=%s",
-		    join->invite.name);
-		(void)join_refuse(join,
-		    "this invitation was used by another installation: if that "
-		    "was not you, tell the hub's operator");
-		if (hub_audit(hub->conf, err, "alarm=join-other-keys member=%s",
-			join->invite.name) < 0)
-			return -1;
-		return store_count(hub->store, "join-other-keys", 1, err);
-	}
+	if (join->invite.state == INVITE_USED)
+		return join_again(hub, join, err);
 	if (join->invite.expires_at <= hub->now_ms)
-		return join_refuse(
+		join_refuse(
 		    join, "the invitation has expired: ask for another");
-	if (hub_member(hub, join->invite.name) != NULL)
-		return join_refuse(join, "the name is taken: ask for another");
-	return join_add(hub, join, err);
+	else if (hub_member(hub, join->invite.name) != NULL)
+		join_refuse(join, "the name is taken: ask for another");
+	else
+		return join_add(hub, join, err);
+	return 0;
 }
 
 static int
