@@ -38,7 +38,8 @@ const char replica_sql_tables[] =
 
 const char replica_sql_indexes[] =
     "CREATE INDEX object_id ON object (id, deleted, version, hash);"
-    "CREATE INDEX object_version ON object (version, length);";
+    "CREATE INDEX object_version ON object (version, length);"
+    "CREATE INDEX object_tombstone ON object (version) WHERE deleted = 1;";
 
 static const char *const replica_steps[] = {
     replica_sql_tables,
@@ -396,9 +397,8 @@ replica_purge_rows(struct db *db, uint64_t floor, struct err *err)
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-		"DELETE FROM object WHERE rowid IN (SELECT rowid FROM object "
-		"INDEXED BY object_id WHERE deleted = 1 AND version <= ?1)",
-		&stmt, err) < 0)
+		"DELETE FROM object WHERE deleted = 1 AND version <= ?1", &stmt,
+		err) < 0)
 		return -1;
 	db_bind_u64(stmt, 1, floor);
 	if (db_run(stmt, err) < 0 ||
@@ -409,16 +409,40 @@ replica_purge_rows(struct db *db, uint64_t floor, struct err *err)
 	return db_run(stmt, err);
 }
 
+/* 1 when there is a tombstone at or below version, 0 when not, -1. */
+static int
+replica_purge_due(struct db *db, uint64_t version, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(db,
+		"SELECT 1 FROM object WHERE deleted = 1 AND version <= ?1 "
+		"LIMIT 1",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_u64(stmt, 1, version);
+	rc = db_step(stmt, err);
+	if (rc > 0)
+		db_reset(stmt);
+	return rc;
+}
+
 int
 replica_purge(struct replica *replica, uint64_t version, struct err *err)
 {
 	struct replica_meta meta;
+	int rc;
 
-	if (replica_write_begin(replica, err) < 0)
+	if (replica_fresh(replica, err) < 0)
 		return -1;
+	if (version > replica->meta.state.version)
+		version = replica->meta.state.version;
+	/* Most runs find nothing: they write nothing. */
+	rc = replica_purge_due(replica->db, version, err);
+	if (rc <= 0 || replica_write_begin(replica, err) < 0)
+		return rc <= 0 ? rc : -1;
 	meta = replica->meta;
-	if (version > meta.state.version)
-		version = meta.state.version;
 	if (version > meta.state.floor)
 		meta.state.floor = version;
 	if (replica_purge_rows(replica->db, meta.state.floor, err) < 0) {

@@ -157,8 +157,8 @@ int replica_get(struct replica *replica, const struct id *id, struct buf *out,
     struct err *err) ERR_WUR;
 
 /* Forgets tombstones at or below version (at most the present one), raises the
- * floor to it and forgets the states recorded below it. Receivers that hold
- * something older get a full. */
+ * floor to it and forgets the states recorded below it: receivers that hold
+ * something older get a full. Without such tombstones nothing happens. */
 int replica_purge(
     struct replica *replica, uint64_t version, struct err *err) ERR_WUR;
 

@@ -472,6 +472,9 @@ test_purge(void **state)
 	/* Rows go on after a purge. */
 	fixture_fill(replica, 0, 20, 1, 4000);
 	fixture_verify(replica);
+	/* Nothing to forget: nothing is written. */
+	OK(replica_purge(replica, 4000, &fixture_err));
+	assert_int_equal(state_of(replica).floor, 3000);
 	replica_close(replica);
 }
 
