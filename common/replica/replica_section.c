@@ -205,7 +205,7 @@ replica_section_write(struct replica *replica, const char *member,
 {
 	struct section_writer *writer = NULL;
 	struct replica_cursor *cursor;
-	struct section_head head;
+	struct section_head head = {.version = 0};
 	int rc = -1;
 
 	if (replica_cursor_open(replica, base, &cursor, err) < 0)
