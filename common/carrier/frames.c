@@ -82,6 +82,8 @@ carrier_message_encode(
 	buf_add_byte(head, (uint8_t)m->type);
 	if (m->type == CARRIER_HELLO)
 		buf_add_u32be(head, m->epoch);
+	else if (m->type == CARRIER_TAKEN)
+		buf_add_u32be(head, m->received);
 	else if (m->type != CARRIER_IDLE)
 		buf_add_u32be(head, m->offer);
 	switch (m->type) {
@@ -108,6 +110,7 @@ carrier_message_encode(
 	case CARRIER_DONE:
 	case CARRIER_GONE:
 	case CARRIER_IDLE:
+	case CARRIER_TAKEN:
 		break;
 	}
 	for (size_t i = 0; i < frames->count; i++)
@@ -271,6 +274,7 @@ decode_body(struct reader *r, const struct slice *parts, size_t count,
 	case CARRIER_DONE:
 	case CARRIER_GONE:
 	case CARRIER_IDLE:
+	case CARRIER_TAKEN:
 		break;
 	}
 	if (count != 1 || !reader_done(r))
@@ -295,11 +299,13 @@ carrier_message_decode(const struct slice *parts, size_t count,
 	type = reader_u8(&r);
 	if (version != CARRIER_VERSION)
 		return bad(err, "unknown version");
-	if (type < CARRIER_HELLO || type > CARRIER_IDLE)
+	if (type < CARRIER_HELLO || type > CARRIER_TAKEN)
 		return bad(err, "unknown type");
 	out->type = type;
 	if (type == CARRIER_HELLO)
 		out->epoch = reader_u32be(&r);
+	else if (type == CARRIER_TAKEN)
+		out->received = reader_u32be(&r);
 	else if (type != CARRIER_IDLE)
 		out->offer = reader_u32be(&r);
 	if (r.failed)

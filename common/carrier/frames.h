@@ -15,6 +15,9 @@
  *   REFUSE u32 offer | u8 reason         not now; the sender keeps it
  *   GONE   u32 offer                     the sender took it back
  *   IDLE                                 nothing (more) to offer now
+ *   TAKEN  u32 received                  chunks received so far, when there
+ *                                        is no FETCH left to say it
+
  *
  * Both directions are alike: who has a message offers it, who receives asks
  * for what it lacks, at most CARRIER_CREDITS chunks ahead. Offers, requests
@@ -46,7 +49,8 @@ enum carrier_type {
 	CARRIER_DONE,
 	CARRIER_REFUSE,
 	CARRIER_GONE,
-	CARRIER_IDLE
+	CARRIER_IDLE,
+	CARRIER_TAKEN
 };
 
 enum carrier_reason {

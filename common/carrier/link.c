@@ -127,6 +127,8 @@ carrier_link_input(struct carrier_link *link,
 	case CARRIER_IDLE:
 		link->recv.peer_idle = true;
 		break;
+	case CARRIER_TAKEN:
+		return link_send_taken(link, message, err);
 	case CARRIER_HELLO:
 		break;
 	}
@@ -193,10 +195,16 @@ carrier_link_pump(struct carrier_link *link, int64_t now)
 		sent = link_transmit(link, &hello);
 		link->tell_hello = sent == CARRIER_SENT_LATER;
 	}
-	if (sent == CARRIER_SENT && link->state == LINK_UP)
-		sent = link_recv_pump(link, now);
-	if (sent == CARRIER_SENT && link->state == LINK_UP)
-		sent = link_send_pump(link, now);
+	if (sent == CARRIER_SENT && link->state == LINK_UP) {
+		/* Each half alone: one that waits for the budget must not
+		 * keep the other from giving it back. */
+		enum carrier_sent halves[] = {
+		    link_recv_pump(link, now), link_send_pump(link, now)};
+
+		for (int i = 0; i < 2; i++)
+			if (halves[i] > sent)
+				sent = halves[i];
+	}
 	if (sent == CARRIER_SENT_GONE)
 		carrier_link_disconnected(link);
 	return sent == CARRIER_SENT_LATER ? now + LINK_RETRY_MS

@@ -30,6 +30,7 @@ struct carrier_budget {
 	uint64_t used, max;
 };
 
+/* In order of weight. */
 enum carrier_sent { CARRIER_SENT, CARRIER_SENT_LATER, CARRIER_SENT_GONE };
 
 struct carrier_link_options {

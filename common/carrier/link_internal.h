@@ -79,7 +79,7 @@ struct link_recv {
 	int64_t deadline;
 	unsigned restarts;
 	/* Answers that have not left yet. */
-	bool tell_done, tell_refused;
+	bool tell_done, tell_refused, tell_taken;
 	uint32_t tell_offer;
 	enum carrier_reason tell_reason;
 };
@@ -105,6 +105,8 @@ void link_send_reset(struct carrier_link *link);
 void link_send_fini(struct carrier_link *link);
 int link_send_fetch(struct carrier_link *link, const struct carrier_message *m,
     int64_t now, struct err *err) ERR_WUR;
+int link_send_taken(struct carrier_link *link, const struct carrier_message *m,
+    struct err *err) ERR_WUR;
 void link_send_done(struct carrier_link *link, const struct carrier_message *m);
 void link_send_refused(
     struct carrier_link *link, const struct carrier_message *m, int64_t now);

@@ -44,6 +44,7 @@ link_recv_reset(struct carrier_link *link)
 	recv_forget(link);
 	r->tell_done = false;
 	r->tell_refused = false;
+	r->tell_taken = false;
 	r->peer_idle = false;
 	r->received = 0;
 }
@@ -287,6 +288,7 @@ link_recv_data(struct carrier_link *link, const struct carrier_message *m,
 	struct err why = {0};
 
 	r->received++;
+	r->tell_taken = true;
 	if (!r->active || m->offer != r->offer)
 		return 0; /* asked for before the offer changed */
 	if (r->asked_count == 0 || m->request != a->request ||
@@ -366,6 +368,7 @@ recv_ask(struct carrier_link *link)
 	    .piece = r->ask_piece,
 	    .offset = r->ask_offset,
 	    .length = fetch.length};
+	r->tell_taken = false;
 	r->ask_offset += fetch.length;
 	return CARRIER_SENT;
 }
@@ -391,6 +394,18 @@ link_recv_pump(struct carrier_link *link, int64_t now)
 		if (more <= 0)
 			break;
 		sent = recv_ask(link);
+	}
+	/* The peer's budget depends on it, also when all is asked for. */
+	if (sent != CARRIER_SENT_GONE && r->active && r->tell_taken &&
+	    r->asked_count > 0) {
+		enum carrier_sent taken;
+
+		m.type = CARRIER_TAKEN;
+		m.received = r->received;
+		taken = link_transmit(link, &m);
+		r->tell_taken = taken != CARRIER_SENT;
+		if (taken != CARRIER_SENT)
+			sent = taken;
 	}
 	if (sent == CARRIER_SENT && (r->tell_done || r->tell_refused)) {
 		m.type = r->tell_done ? CARRIER_DONE : CARRIER_REFUSE;

@@ -215,6 +215,17 @@ piece_length(const struct link_send *s, const uint8_t sha256[SPOOL_HASH_LEN])
 }
 
 int
+link_send_taken(
+    struct carrier_link *link, const struct carrier_message *m, struct err *err)
+{
+	if (m->received > link->send.sent)
+		return err_set(err, ERR_BAD_DATA,
+		    "link: claims chunks that were not sent");
+	send_landed(link, m->received);
+	return 0;
+}
+
+int
 link_send_fetch(struct carrier_link *link, const struct carrier_message *m,
     int64_t now, struct err *err)
 {
@@ -222,10 +233,8 @@ link_send_fetch(struct carrier_link *link, const struct carrier_message *m,
 	struct link_request *r;
 	uint64_t length;
 
-	if (m->received > s->sent)
-		return err_set(err, ERR_BAD_DATA,
-		    "link: claims chunks that were not sent");
-	send_landed(link, m->received);
+	if (link_send_taken(link, m, err) < 0)
+		return -1;
 	if (!s->offered || m->offer != s->offer)
 		return 0; /* of a message that was taken back */
 	length = piece_length(s, m->sha256);
