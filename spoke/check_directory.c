@@ -159,7 +159,10 @@ check_directory(struct check *c)
 	if (spoke_conf_session_open(c->conf, &d.session, &err) < 0 ||
 	    dialect_open(d.session, conf->dialect, conf->provenance, &d.dialect,
 		&err) < 0) {
-		check_say(c, CHECK_PROBLEM, "directory", "%s", err.message);
+		check_say(c, CHECK_PROBLEM, "directory",
+		    "%s (account %s, password file %s)", err.message,
+		    conf->user != NULL ? conf->user : "none",
+		    conf->password_file != NULL ? conf->password_file : "none");
 		goto out;
 	}
 	check_schema(&d);

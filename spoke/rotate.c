@@ -41,6 +41,39 @@ listed(const struct registry_member *me, const struct key_pair *pair,
 	return key != NULL && key->active == active;
 }
 
+/* Former signing keys stay listed, so that whoever pinned one of them can
+ * follow the chain to the present one. */
+static void
+former_add(struct rotate_keys *out, const struct spoke *spoke,
+    const struct registry_member *me)
+{
+	const struct keys *k = &spoke->keys;
+
+	for (size_t i = 0; i < me->key_count && out->count < ROTATE_KEYS_MAX;
+	     i++) {
+		const struct registry_key *known = &me->keys[i];
+		struct key_pair former = {.present = true,
+		    .endorsed = known->endorsed,
+		    .predecessor = known->predecessor};
+		Galr__PublicKey *key;
+
+		if (known->role != REGISTRY_SIGN ||
+		    id_compare(&known->id, &k->sign_active.id) == 0 ||
+		    (k->sign_next.present &&
+			id_compare(&known->id, &k->sign_next.id) == 0))
+			continue;
+		key_add(out, GALR__KEY_ROLE__KEY_SIGN, &former, false);
+		key = &out->keys[out->count - 1];
+		key->key.data = (uint8_t *)(uintptr_t)known->public_key;
+		if (!known->endorsed)
+			continue;
+		key->predecessor.data =
+		    (uint8_t *)(uintptr_t)known->predecessor.bytes;
+		key->endorsement.data =
+		    (uint8_t *)(uintptr_t)known->endorsement;
+	}
+}
+
 void
 rotate_announce(const struct spoke *spoke, struct rotate_keys *out_keys)
 {
@@ -63,6 +96,7 @@ rotate_announce(const struct spoke *spoke, struct rotate_keys *out_keys)
 	key_add(
 	    out_keys, GALR__KEY_ROLE__KEY_DECRYPT, &k->decrypt_previous, false);
 	key_add(out_keys, GALR__KEY_ROLE__KEY_CURVE, &k->curve, true);
+	former_add(out_keys, spoke, me);
 }
 
 int

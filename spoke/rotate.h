@@ -6,9 +6,10 @@
 #ifndef SPOKE_ROTATE_H
 #define SPOKE_ROTATE_H
 
+#include "common/wire/limits.h"
 #include "spoke/spoke.h"
 
-#define ROTATE_KEYS_MAX 5
+#define ROTATE_KEYS_MAX LIMIT_MEMBER_KEYS
 
 struct rotate_keys {
 	Galr__PublicKey keys[ROTATE_KEYS_MAX];

@@ -43,7 +43,10 @@ static const char *const steps[] = {
     "CREATE TABLE pin_domain(domain TEXT NOT NULL COLLATE NOCASE,"
     " member TEXT NOT NULL COLLATE NOCASE,"
     " PRIMARY KEY(domain, member));"
-    "CREATE TABLE pin_revoked(key_id BLOB PRIMARY KEY);",
+    "CREATE TABLE pin_revoked(key_id BLOB PRIMARY KEY);"
+    "CREATE TABLE pin_end(member TEXT NOT NULL COLLATE NOCASE,"
+    " stream TEXT NOT NULL COLLATE NOCASE,"
+    " PRIMARY KEY(member, stream));",
 };
 
 static const struct db_schema schema = {
