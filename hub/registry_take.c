@@ -269,13 +269,11 @@ out:
 	return rc;
 }
 
-/* Does the registry list this very key with the same state? */
+/* Does the registry list all these keys with the same state? */
 static bool
 keys_same(const struct registry_member *member, Galr__PublicKey *const *keys,
     size_t count)
 {
-	if (member->key_count != count)
-		return false;
 	for (size_t i = 0; i < count; i++) {
 		const struct registry_key *known;
 		struct id id;
@@ -330,6 +328,52 @@ keys_verify(const struct registry *before, const struct registry *after,
 	return 0;
 }
 
+static bool
+keys_have(Galr__PublicKey *const *keys, size_t count, const struct id *id)
+{
+	struct id other;
+
+	for (size_t i = 0; i < count; i++)
+		if (members_key_id(keys[i], &other) &&
+		    id_compare(&other, id) == 0)
+			return true;
+	return false;
+}
+
+/* The announced keys, and behind them the member's former signing keys, no
+ * longer active: whoever pinned one of them follows the chain from there, and
+ * what they signed is still on its way. The oldest go when there are too many.
+ */
+static void
+keys_replace(const struct registry *registry, Galr__Member *member,
+    Galr__PublicKey *const *keys, size_t count)
+{
+	Galr__PublicKey **all =
+	    mem_calloc(count + member->n_keys + 1, sizeof(all[0]));
+	Galr__PublicKey **former = member->keys;
+	size_t former_count = member->n_keys;
+	size_t n = count;
+	struct id id;
+
+	memcpy(all, keys, count * sizeof(all[0]));
+	for (size_t i = 0; i < former_count && n < LIMIT_MEMBER_KEYS; i++) {
+		if (former[i]->role != GALR__KEY_ROLE__KEY_SIGN ||
+		    !members_key_id(former[i], &id) ||
+		    keys_have(keys, count, &id) ||
+		    registry_key_revoked(registry, &id))
+			continue;
+		former[i]->active = 0;
+		all[n++] = former[i];
+	}
+	member->keys = NULL;
+	member->n_keys = 0;
+	members_edit_keys(member, all, n);
+	for (size_t i = 0; i < former_count; i++)
+		galr__public_key__free_unpacked(former[i], NULL);
+	free(former);
+	free(all);
+}
+
 int
 members_keys_take(struct hub *hub, const char *name,
     Galr__PublicKey *const *keys, size_t key_count, struct err *err)
@@ -354,7 +398,7 @@ members_keys_take(struct hub *hub, const char *name,
 		goto out;
 	member = members_edit_find(message, name);
 	INVARIANT(member != NULL);
-	members_edit_keys(member, keys, key_count);
+	keys_replace(hub->registry, member, keys, key_count);
 	/* Decoding it as a target would checks every length and chain. */
 	if (registry_encode(message, &hub->keys, &trial, err) < 0 ||
 	    registry_decode(buf_slice(&trial), hub->keys.sign_active.public_key,

@@ -210,7 +210,9 @@ rotation_needs_endorsement(void **state)
 {
 	Galr__PublicKey keys[4];
 	Galr__PublicKey *list[4];
+	const struct registry_member *north;
 	struct fx_spoke s;
+	struct id first;
 	char *dir;
 	uint64_t version;
 
@@ -239,6 +241,19 @@ rotation_needs_endorsement(void **state)
 	fx_ack_with(&s, SLICE_NULL, s.registry->version, list, 4);
 	(void)fx_admit();
 	assert_int_equal(fx_hub->registry->version, version);
+	/* Then the new one alone: the old stays listed, for those who pinned
+	 * it and have not heard of the new one yet. */
+	first = s.keys.sign_active.id;
+	keys[0] = keys[3];
+	keys[0].active = 1;
+	fx_ack_with(&s, SLICE_NULL, s.registry->version, list, 3);
+	(void)fx_admit();
+	north = registry_find(fx_hub->registry, "NORTH");
+	assert_true(registry_key_follows(
+	    fx_hub->registry, north, &first, &s.keys.sign_next.id));
+	assert_int_equal(
+	    0, id_compare(&registry_active_key(north, REGISTRY_SIGN)->id,
+		   &s.keys.sign_next.id));
 	free(dir);
 	fx_spoke_fini(&s);
 }
