@@ -149,12 +149,11 @@ test_a_revocation_is_never_forgotten(void **state)
 static void
 test_a_moved_domain_holds(void **state)
 {
-	static const char *const moves[] = {
-	    "north.example", "*.example", "NORTH.example"};
+	static const char *const moves[] = {"north.example", "*.example"};
 	char reason[PINS_REASON_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 2; i++) {
 		struct fixture f;
 
 		fixture_init(&f);
