@@ -269,7 +269,7 @@ test_refuse(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		char name[8];
+		char name[16];
 
 		snprintf(name, sizeof(name), "m%02d", i);
 		put(name, "bad");
