@@ -262,8 +262,12 @@ intake_hold(struct intake *intake, struct err *why)
 	    in->spool, in->peer, SPOOL_IN, in->tuple->section_sha256.data);
 	path = from;
 	rc = spool_put(intake->hub->held, intake->row.member, SPOOL_IN,
-	    intake->row.stream, in->envelope, tuple_blob(in->tuple, &blob),
-	    &path, 1, why);
+	    &(struct spool_put){.name = intake->row.stream,
+		.envelope = in->envelope,
+		.blobs = tuple_blob(in->tuple, &blob),
+		.blob_paths = &path,
+		.blob_count = 1},
+	    why);
 	free(from);
 	return rc;
 }

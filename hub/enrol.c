@@ -300,8 +300,9 @@ join_reply(
 		goto out;
 	(void)snprintf(name, sizeof(name), "wel-%016llx",
 	    (unsigned long long)options.sequence);
-	rc = spool_put(hub->spool, peer, SPOOL_OUT, name, buf_slice(&envelope),
-	    NULL, NULL, 0, err);
+	rc = spool_put(hub->spool, peer, SPOOL_OUT,
+	    &(struct spool_put){.name = name, .envelope = buf_slice(&envelope)},
+	    err);
 out:
 	buf_fini(&payload);
 	buf_fini(&envelope);

@@ -320,9 +320,13 @@ flush_one(struct publish *publish, const struct target_bundle *bundle,
 	for (size_t i = 0; i < bundle->blob_count; i++)
 		paths[i] = hub_blob_path(hub->conf, bundle->blobs[i].sha256);
 	publish_bundle_name(bundle->sequence, name);
-	rc = spool_put(hub->spool, bundle->name, SPOOL_OUT, name,
-	    buf_slice(&bundle->envelope), bundle->blobs,
-	    (const char *const *)paths, bundle->blob_count, err);
+	rc = spool_put(hub->spool, bundle->name, SPOOL_OUT,
+	    &(struct spool_put){.name = name,
+		.envelope = buf_slice(&bundle->envelope),
+		.blobs = bundle->blobs,
+		.blob_paths = (const char *const *)paths,
+		.blob_count = bundle->blob_count},
+	    err);
 	if (rc == 0 && bundle->replaces != 0) {
 		publish_bundle_name(bundle->replaces, name);
 		rc = spool_drop(hub->spool, bundle->name, SPOOL_OUT, name, err);

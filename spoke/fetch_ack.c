@@ -193,8 +193,9 @@ ack_put(struct acker *a, struct err *err)
 		goto out;
 	(void)snprintf(
 	    name, sizeof(name), "ack-%016llx", (unsigned long long)sequence);
-	rc = spool_put(s->spool, SPOKE_PEER, SPOOL_OUT, name, buf_slice(&bytes),
-	    NULL, NULL, 0, err);
+	rc = spool_put(s->spool, SPOKE_PEER, SPOOL_OUT,
+	    &(struct spool_put){.name = name, .envelope = buf_slice(&bytes)},
+	    err);
 	if (rc == 0)
 		rc = spoke_out_clear(s, "ack-", name, err);
 	if (rc == 0)

@@ -149,8 +149,10 @@ request_put(struct joiner *j, struct err *err)
 	    (unsigned long long)options.sequence);
 	if (request_pack(j, &plain, err) == 0 &&
 	    envelope_seal(&options, buf_slice(&plain), &sealed, err) == 0)
-		rc = spool_put(j->spool, SPOKE_PEER, SPOOL_OUT, name,
-		    buf_slice(&sealed), NULL, NULL, 0, err);
+		rc = spool_put(j->spool, SPOKE_PEER, SPOOL_OUT,
+		    &(struct spool_put){
+			.name = name, .envelope = buf_slice(&sealed)},
+		    err);
 	buf_fini(&plain);
 	buf_fini(&sealed);
 	crypto_cleanse(&sign, sizeof(sign));

@@ -210,8 +210,13 @@ pending_put(struct publisher *p, uint64_t sequence, struct err *err)
 	if (fsio_read(envelope_path, &envelope, &own) < 0 ||
 	    hash_file(section_path, blob.sha256, &blob.length, &there) < 0)
 		goto out;
-	rc = spool_put(p->spoke->spool, SPOKE_PEER, SPOOL_OUT, name,
-	    buf_slice(&envelope), &blob, paths, there ? 1 : 0, err);
+	rc = spool_put(p->spoke->spool, SPOKE_PEER, SPOOL_OUT,
+	    &(struct spool_put){.name = name,
+		.envelope = buf_slice(&envelope),
+		.blobs = &blob,
+		.blob_paths = paths,
+		.blob_count = there ? 1 : 0},
+	    err);
 	if (rc == 0)
 		rc = 1;
 out:

@@ -116,7 +116,7 @@ spoke_open(struct spoke *spoke, int64_t now, struct err *err)
 
 	if (spoke_socket(spoke, err) < 0)
 		return -1;
-	snprintf(
+	(void)snprintf(
 	    name, sizeof(name), "inproc://spoke-monitor-%u", spoke->attempt++);
 	spoke->monitor =
 	    carrier_monitor_new(spoke->ctx, spoke->sock, name, err);

@@ -149,11 +149,11 @@ prove_endpoint(void *server, char *out, size_t size, struct err *err)
 		return err_set(err, ERR_INTERNAL, "no bound endpoint");
 	port = strrchr(bound, ':');
 	if (port != NULL && strncmp(bound, "tcp://0.0.0.0:", 14) == 0)
-		snprintf(out, size, "tcp://127.0.0.1%s", port);
+		(void)snprintf(out, size, "tcp://127.0.0.1%s", port);
 	else if (port != NULL && strncmp(bound, "tcp://[::]:", 11) == 0)
-		snprintf(out, size, "tcp://[::1]%s", port);
+		(void)snprintf(out, size, "tcp://[::1]%s", port);
 	else
-		snprintf(out, size, "%s", bound);
+		(void)snprintf(out, size, "%s", bound);
 	return 0;
 }
 

@@ -291,17 +291,17 @@ out:
 
 int
 spool_put(struct spool *spool, const char *peer, enum spool_box box,
-    const char *name, struct slice envelope, const struct spool_blob *blobs,
-    const char *const *blob_paths, size_t blob_count, struct err *err)
+    const struct spool_put *message, struct err *err)
 {
-	struct put put = {.spool = spool, .peer = peer, .name = name};
+	struct put put = {.spool = spool, .peer = peer, .name = message->name};
+	size_t blob_count = message->blob_count;
 	struct spool_blob *own = NULL;
 	const char **paths = NULL;
 	int lock = -1, rc = -1;
 
-	if (spool_names_check(peer, name, err) < 0)
+	if (spool_names_check(peer, message->name, err) < 0)
 		return -1;
-	if (blob_count > SPOOL_BLOBS_MAX || envelope.len == 0)
+	if (blob_count > SPOOL_BLOBS_MAX || message->envelope.len == 0)
 		return err_set(err, ERR_INTERNAL,
 		    "a spool message needs an envelope and at most %d blobs",
 		    SPOOL_BLOBS_MAX);
@@ -309,8 +309,8 @@ spool_put(struct spool *spool, const char *peer, enum spool_box box,
 	own = mem_calloc(blob_count + 1, sizeof(*own));
 	paths = mem_calloc(blob_count + 1, sizeof(*paths));
 	for (size_t i = 0; i < blob_count; i++) {
-		own[i] = blobs[i];
-		paths[i] = blob_paths[i];
+		own[i] = message->blobs[i];
+		paths[i] = message->blob_paths[i];
 	}
 	put_unique(own, paths, &blob_count);
 	put.blobs = own;
@@ -318,7 +318,7 @@ spool_put(struct spool *spool, const char *peer, enum spool_box box,
 	put.count = blob_count;
 	lock = spool_lock(spool, peer, err);
 	if (lock >= 0)
-		rc = put_locked(&put, box, envelope, err);
+		rc = put_locked(&put, box, message->envelope, err);
 	if (lock >= 0)
 		close(lock);
 	spool_set_fini(&put.placed);

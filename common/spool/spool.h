@@ -54,13 +54,21 @@ void spool_close(struct spool *spool);
  * the name of a message. */
 bool spool_name_valid(const char *name);
 
+/* A message to put; all borrowed. */
+struct spool_put {
+	const char *name;
+	struct slice envelope;
+	const struct spool_blob *blobs;
+	const char *const *blob_paths; /* where each blob lies now */
+	size_t blob_count;
+};
+
 /* Puts a message into a box, durably, all or nothing: each blob is linked (or
- * copied across file systems) from blob_paths[i], then NAME.blobs, then the
+ * copied across file systems) from its path, then NAME.blobs, then the
  * envelope appears. A name that exists is replaced. Class limit at the quota,
  * io when the disk is full; nothing is left behind then. */
 int spool_put(struct spool *spool, const char *peer, enum spool_box box,
-    const char *name, struct slice envelope, const struct spool_blob *blobs,
-    const char *const *blob_paths, size_t blob_count, struct err *err) ERR_WUR;
+    const struct spool_put *put, struct err *err) ERR_WUR;
 
 /* Oldest message after `after` (NULL: the first; may be out_message->name): 1,
  * 0 none, -1. Freed with spool_message_fini. */

@@ -12,8 +12,8 @@ struct spool {
 };
 
 /* Class internal unless both may be file names; name may be NULL. */
-int spool_names_check(const char *peer, const char *name, struct err *err)
-    ERR_WUR;
+int spool_names_check(
+    const char *peer, const char *name, struct err *err) ERR_WUR;
 /* The smallest message name of a box above after (NULL: the first): 1, 0 none,
  * -1. */
 int spool_box_first(const char *dir, const char *after,

@@ -213,8 +213,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	options.spool = spool;
 	options.hub = role & 1;
 	options.newcomer = role & 2;
-	if ((role & 4) && spool_put(spool, "p", SPOOL_OUT, "m",
-			      SLICE_LIT("envelope"), NULL, NULL, 0, NULL) < 0)
+	if ((role & 4) && spool_put(spool, "p", SPOOL_OUT,
+			      &(struct spool_put){.name = "m",
+				  .envelope = SLICE_LIT("envelope")},
+			      NULL) < 0)
 		abort();
 	peer.link = carrier_link_new(&options);
 	if (!options.hub)

@@ -310,8 +310,13 @@ fx_put(struct spool *spool, const char *peer, const char *name,
 		blobs[i].length = lens[i];
 		free((void *)(uintptr_t)s.data);
 	}
-	assert_int_equal(spool_put(spool, peer, SPOOL_OUT, name, envelope,
-			     blobs, paths, count, &fx_err),
+	assert_int_equal(spool_put(spool, peer, SPOOL_OUT,
+			     &(struct spool_put){.name = name,
+				 .envelope = envelope,
+				 .blobs = blobs,
+				 .blob_paths = paths,
+				 .blob_count = count},
+			     &fx_err),
 	    0);
 	for (size_t i = 0; i < count; i++) {
 		(void)unlink(paths[i]);
@@ -333,6 +338,18 @@ fx_expect_file(const char *path, size_t len, unsigned seed)
 	free((void *)(uintptr_t)want.data);
 }
 
+/* The message after m. */
+static inline int
+fx_next(struct spool *spool, const char *peer, enum spool_box box,
+    struct spool_message *m)
+{
+	char after[SPOOL_NAME_SIZE];
+
+	memcpy(after, m->name, sizeof(after));
+	spool_message_fini(m);
+	return spool_next(spool, peer, box, after, m, &fx_err);
+}
+
 /* The in box holds exactly what fx_put put with these arguments. */
 static inline void
 fx_expect(struct spool *spool, const char *peer, const char *name,
@@ -344,8 +361,7 @@ fx_expect(struct spool *spool, const char *peer, const char *name,
 	assert_int_equal(
 	    spool_next(spool, peer, SPOOL_IN, NULL, &m, &fx_err), 1);
 	while (strcmp(m.name, name) != 0)
-		assert_int_equal(
-		    spool_next(spool, peer, SPOOL_IN, m.name, &m, &fx_err), 1);
+		assert_int_equal(fx_next(spool, peer, SPOOL_IN, &m), 1);
 	assert_int_equal(m.blob_count, count);
 	path = spool_message_path(spool, peer, SPOOL_IN, name);
 	fx_expect_file(path, 1000, seed);
@@ -365,7 +381,7 @@ fx_count(struct spool *spool, const char *peer, enum spool_box box)
 	struct spool_message m = {0};
 	size_t n = 0;
 
-	while (spool_next(spool, peer, box, m.name, &m, &fx_err) > 0)
+	while (fx_next(spool, peer, box, &m) > 0)
 		n++;
 	spool_message_fini(&m);
 	return n;

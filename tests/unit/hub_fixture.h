@@ -269,7 +269,9 @@ fx_join_send(struct fx_spoke *s, const struct invitation *invitation)
 	(void)snprintf(name, sizeof(name), "join-%016llx",
 	    (unsigned long long)options.sequence);
 	OK(spool_put(fx_hub->spool, invitation_peer(&invitation->id, peer),
-	    SPOOL_IN, name, buf_slice(&envelope), NULL, NULL, 0, &fx_err));
+	    SPOOL_IN,
+	    &(struct spool_put){.name = name, .envelope = buf_slice(&envelope)},
+	    &fx_err));
 	buf_fini(&payload);
 	buf_fini(&envelope);
 }
@@ -494,8 +496,12 @@ fx_publish_tuple(struct fx_spoke *s, const struct fx_tuple *how)
 	    &payload, &s->last_envelope);
 	(void)snprintf(name, sizeof(name), "pub-%016llx",
 	    (unsigned long long)s->last_publish);
-	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN, name,
-	    buf_slice(&s->last_envelope), &blob, paths, how->section ? 1 : 0,
+	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN,
+	    &(struct spool_put){.name = name,
+		.envelope = buf_slice(&s->last_envelope),
+		.blobs = &blob,
+		.blob_paths = paths,
+		.blob_count = how->section ? 1 : 0},
 	    &fx_err));
 	galr__signed_manifest__free_unpacked(tuple.manifest, NULL);
 	buf_fini(&manifest);
@@ -710,8 +716,9 @@ fx_ack_with(struct fx_spoke *s, struct slice registry,
 	    &envelope);
 	(void)snprintf(
 	    name, sizeof(name), "ack-%016llx", (unsigned long long)s->last_ack);
-	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN, name,
-	    buf_slice(&envelope), NULL, NULL, 0, &fx_err));
+	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN,
+	    &(struct spool_put){.name = name, .envelope = buf_slice(&envelope)},
+	    &fx_err));
 	buf_fini(&envelope);
 }
 

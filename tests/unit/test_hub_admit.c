@@ -55,8 +55,8 @@ turn(void)
 static void
 put_raw(const char *peer, const char *name, struct slice bytes)
 {
-	OK(spool_put(fx_hub->spool, peer, SPOOL_IN, name, bytes, NULL, NULL, 0,
-	    &fx_err));
+	OK(spool_put(fx_hub->spool, peer, SPOOL_IN,
+	    &(struct spool_put){.name = name, .envelope = bytes}, &fx_err));
 }
 
 static void

@@ -181,8 +181,12 @@ bundle_send(struct star *s, const struct bundle *b)
 	    (unsigned long long)seal.sequence);
 	assert_int_equal(
 	    spool_put(f->spoke.spool, SPOKE_PEER, SPOOL_IN,
-		b->name != NULL ? b->name : name, buf_slice(&sealed), &blob,
-		paths, b->no_section ? 0 : 1, &err),
+		&(struct spool_put){.name = b->name != NULL ? b->name : name,
+		    .envelope = buf_slice(&sealed),
+		    .blobs = &blob,
+		    .blob_paths = paths,
+		    .blob_count = b->no_section ? 0 : 1},
+		&err),
 	    0);
 	galr__signed_manifest__free_unpacked(tuple.manifest, NULL);
 	buf_fini(&manifest);
@@ -291,8 +295,10 @@ test_a_replayed_bundle_is_dropped(void **state)
 	    0);
 	(void)fetch(s);
 	/* The same again: acknowledged again, nothing else. */
-	assert_int_equal(spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN, name,
-			     buf_slice(&file), NULL, NULL, 0, &err),
+	assert_int_equal(
+	    spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN,
+		&(struct spool_put){.name = name, .envelope = buf_slice(&file)},
+		&err),
 	    0);
 	r = fetch(s);
 	assert_int_equal(r.messages, 0);
@@ -303,8 +309,10 @@ test_a_replayed_bundle_is_dropped(void **state)
 	bundle_send(s, &(struct bundle){0});
 	(void)fetch(s);
 	before = held(s);
-	assert_int_equal(spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN, name,
-			     buf_slice(&file), NULL, NULL, 0, &err),
+	assert_int_equal(
+	    spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN,
+		&(struct spool_put){.name = name, .envelope = buf_slice(&file)},
+		&err),
 	    0);
 	r = fetch(s);
 	assert_int_equal(r.messages, 0);
@@ -515,9 +523,10 @@ test_garbage_is_set_aside(void **state)
 	struct fetch_result r;
 	struct err err = {0};
 
-	assert_int_equal(
-	    spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN, "aaa",
-		SLICE_LIT("GALR\1 and more"), NULL, NULL, 0, &err),
+	assert_int_equal(spool_put(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN,
+			     &(struct spool_put){.name = "aaa",
+				 .envelope = SLICE_LIT("GALR\1 and more")},
+			     &err),
 	    0);
 	source_fill(s, 2, "a");
 	bundle_send(s, &(struct bundle){0});

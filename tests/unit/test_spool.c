@@ -80,8 +80,10 @@ count_files(const char *peer, const char *leaf)
 static void
 put(const char *name, const char *text)
 {
-	assert_int_equal(spool_put(spool, "north", SPOOL_OUT, name,
-			     slice_str(text), NULL, NULL, 0, &err),
+	assert_int_equal(
+	    spool_put(spool, "north", SPOOL_OUT,
+		&(struct spool_put){.name = name, .envelope = slice_str(text)},
+		&err),
 	    0);
 }
 
@@ -135,8 +137,10 @@ test_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_false(spool_name_valid(bad[i]));
-		assert_int_equal(spool_put(spool, "north", SPOOL_OUT, bad[i],
-				     slice_str("x"), NULL, NULL, 0, &err),
+		assert_int_equal(spool_put(spool, "north", SPOOL_OUT,
+				     &(struct spool_put){.name = bad[i],
+					 .envelope = slice_str("x")},
+				     &err),
 		    -1);
 		assert_int_equal(spool_peer_add(spool, bad[i], &err), -1);
 	}
@@ -158,13 +162,21 @@ test_blobs(void **state)
 	paths[1] = blob_make("second one", &blobs[1]);
 	paths[2] = paths[0];
 	blobs[2] = blobs[0]; /* named twice: kept once */
-	assert_int_equal(
-	    spool_put(spool, "north", SPOOL_OUT, "a", slice_str("A"), blobs,
-		(const char *const *)paths, 3, &err),
+	assert_int_equal(spool_put(spool, "north", SPOOL_OUT,
+			     &(struct spool_put){.name = "a",
+				 .envelope = slice_str("A"),
+				 .blobs = blobs,
+				 .blob_paths = (const char *const *)paths,
+				 .blob_count = 3},
+			     &err),
 	    0);
-	assert_int_equal(
-	    spool_put(spool, "north", SPOOL_OUT, "b", slice_str("B"), blobs,
-		(const char *const *)paths, 1, &err),
+	assert_int_equal(spool_put(spool, "north", SPOOL_OUT,
+			     &(struct spool_put){.name = "b",
+				 .envelope = slice_str("B"),
+				 .blobs = blobs,
+				 .blob_paths = (const char *const *)paths,
+				 .blob_count = 1},
+			     &err),
 	    0);
 	assert_int_equal(
 	    spool_next(spool, "north", SPOOL_OUT, NULL, &m, &err), 1);
@@ -197,9 +209,13 @@ test_put_fails_whole(void **state)
 	paths[0] = blob_make("there", &blobs[0]);
 	paths[1] = blob_make("shorter than said", &blobs[1]);
 	blobs[1].length++;
-	assert_int_equal(
-	    spool_put(spool, "north", SPOOL_OUT, "a", slice_str("A"), blobs,
-		(const char *const *)paths, 2, &err),
+	assert_int_equal(spool_put(spool, "north", SPOOL_OUT,
+			     &(struct spool_put){.name = "a",
+				 .envelope = slice_str("A"),
+				 .blobs = blobs,
+				 .blob_paths = (const char *const *)paths,
+				 .blob_count = 2},
+			     &err),
 	    -1);
 	assert_int_equal(count_files("north", "out"), 0);
 	assert_int_equal(count_files("north", "tmp"), 0);
@@ -215,9 +231,13 @@ test_replace(void **state)
 	char *path = blob_make("blob", &blob);
 
 	(void)state;
-	assert_int_equal(
-	    spool_put(spool, "north", SPOOL_OUT, "a", slice_str("old"), &blob,
-		(const char *const *)&path, 1, &err),
+	assert_int_equal(spool_put(spool, "north", SPOOL_OUT,
+			     &(struct spool_put){.name = "a",
+				 .envelope = slice_str("old"),
+				 .blobs = &blob,
+				 .blob_paths = (const char *const *)&path,
+				 .blob_count = 1},
+			     &err),
 	    0);
 	assert_int_equal(
 	    spool_next(spool, "north", SPOOL_OUT, NULL, &old, &err), 1);
@@ -251,15 +271,19 @@ test_quota(void **state)
 	over[101] = '\0';
 	spool_close(spool);
 	assert_int_equal(spool_open(root, 100, &spool, &err), 0);
-	assert_int_equal(spool_put(spool, "north", SPOOL_OUT, "a",
-			     slice_str(over), NULL, NULL, 0, &err),
+	assert_int_equal(
+	    spool_put(spool, "north", SPOOL_OUT,
+		&(struct spool_put){.name = "a", .envelope = slice_str(over)},
+		&err),
 	    -1);
 	assert_int_equal(err.class, ERR_LIMIT);
 	assert_int_equal(count_files("north", "tmp"), 0);
 	put("a", at);
 	put("a", at); /* a replacement does not count twice */
-	assert_int_equal(spool_put(spool, "north", SPOOL_OUT, "b",
-			     slice_str("1"), NULL, NULL, 0, &err),
+	assert_int_equal(
+	    spool_put(spool, "north", SPOOL_OUT,
+		&(struct spool_put){.name = "b", .envelope = slice_str("1")},
+		&err),
 	    -1);
 	assert_int_equal(err.class, ERR_LIMIT);
 }
@@ -441,8 +465,8 @@ test_disk_full(void **state)
 	small = old;
 	small.rlim_cur = 4096;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-	rc = spool_put(spool, "north", SPOOL_OUT, "a", slice_str(big), NULL,
-	    NULL, 0, &err);
+	rc = spool_put(spool, "north", SPOOL_OUT,
+	    &(struct spool_put){.name = "a", .envelope = slice_str(big)}, &err);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 	assert_int_equal(rc, -1);
 	assert_int_equal(err.class, ERR_IO);
@@ -471,9 +495,13 @@ test_kill(void **state)
 				char name[16];
 
 				snprintf(name, sizeof(name), "m%d", k % 3);
-				if (spool_put(spool, "north", SPOOL_OUT, name,
-					slice_str("envelope"), &blob,
-					(const char *const *)&path, 1,
+				if (spool_put(spool, "north", SPOOL_OUT,
+					&(struct spool_put){.name = name,
+					    .envelope = slice_str("envelope"),
+					    .blobs = &blob,
+					    .blob_paths =
+						(const char *const *)&path,
+					    .blob_count = 1},
 					NULL) < 0 ||
 				    (k % 4 == 0 &&
 					spool_drop(spool, "north", SPOOL_OUT,
@@ -485,8 +513,14 @@ test_kill(void **state)
 		usleep((useconds_t)(rand() % 12000));
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-		while (spool_next(spool, "north", SPOOL_OUT, m.name, &m, &err) >
-		       0) {
+		for (;;) {
+			char after[SPOOL_NAME_SIZE];
+
+			memcpy(after, m.name, sizeof(after));
+			spool_message_fini(&m);
+			if (spool_next(spool, "north", SPOOL_OUT, after, &m,
+				&err) <= 0)
+				break;
 			assert_int_equal(m.length, 8);
 			assert_int_equal(m.blob_count, 1);
 			assert_true(spool_has_blob(
