@@ -74,13 +74,9 @@ text_starts(const char *text, const char *prefix)
 	return strncasecmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* What was left to us follows from what was said. */
 static int
-complete_directory(void *group, struct err *err)
+uris_check(const struct spoke_directory *d, struct err *err)
 {
-	struct spoke_directory *d = group;
-	const char *first = d->uri_count > 0 ? d->uris[0] : "";
-
 	for (size_t i = 0; i < d->uri_count; i++)
 		if (!text_starts(d->uris[i], "ldap://") &&
 		    !text_starts(d->uris[i], "ldaps://") &&
@@ -89,16 +85,42 @@ complete_directory(void *group, struct err *err)
 			    "uri \"%s\" must start with ldaps://, ldap:// or "
 			    "ldapi://",
 			    d->uris[i]);
+	return 0;
+}
+
+static enum session_tls
+tls_choose(const char *uri)
+{
+	if (text_starts(uri, "ldaps://"))
+		return SESSION_TLS_LDAPS;
+	return text_starts(uri, "ldapi://") ? SESSION_TLS_NONE
+					    : SESSION_TLS_STARTTLS;
+}
+
+static enum session_bind
+bind_choose(const struct spoke_directory *d, const char *uri)
+{
+	if (d->password_file != NULL)
+		return SESSION_SIMPLE;
+	if (d->keytab != NULL)
+		return SESSION_GSSAPI;
+	return text_starts(uri, "ldapi://") ? SESSION_EXTERNAL
+					    : SESSION_ANONYMOUS;
+}
+
+/* What was left to us follows from what was said. */
+static int
+complete_directory(void *group, struct err *err)
+{
+	struct spoke_directory *d = group;
+	const char *first = d->uri_count > 0 ? d->uris[0] : "";
+
+	if (uris_check(d, err) < 0)
+		return -1;
 	if ((int)d->tls == TLS_AUTO)
-		d->tls = text_starts(first, "ldaps://") ? SESSION_TLS_LDAPS
-			 : text_starts(first, "ldapi://")
-			     ? SESSION_TLS_NONE
-			     : SESSION_TLS_STARTTLS;
+		d->tls = tls_choose(first);
 	if ((int)d->bind == BIND_AUTO)
-		d->bind = d->password_file != NULL         ? SESSION_SIMPLE
-			  : d->keytab != NULL              ? SESSION_GSSAPI
-			  : text_starts(first, "ldapi://") ? SESSION_EXTERNAL
-							   : SESSION_ANONYMOUS;
+		d->bind = bind_choose(d, first);
 	if (d->bind == SESSION_SIMPLE &&
 	    (d->user == NULL || d->password_file == NULL))
 		return err_set(err, ERR_CONFIG,
