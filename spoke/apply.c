@@ -227,7 +227,7 @@ apply_run(struct session *session, struct importdb *db,
 	rc = importdb_trouble_clear(db, "quarantined", err);
 	if (rc == 0)
 		rc = writer_open(
-		    session, true, apply_result, &apply, &apply.writer, err);
+		    session, apply_result, &apply, &apply.writer, err);
 	for (i = 0; rc == 0 && i < sizeof(apply_order) / sizeof(apply_order[0]);
 	     i++)
 		rc = apply_kind(&apply, apply_order[i], err);

@@ -1,11 +1,3 @@
-/*
- * Without transactions:  submit -> in flight (8) -> result
- *
- * With transactions:     submit -> batch (100) --full or barrier--> start,
- *                        all of it in flight 8 at a time, end
- *                          |- committed: each succeeded
- *                          |- refused:   each again, without a transaction
- */
 #include "common/ldap/writer.h"
 
 #include <stdlib.h>
@@ -21,13 +13,10 @@ struct writer {
 	struct session *session;
 	writer_result_fn *fn;
 	void *arg;
-	bool transactions;
 	bool permissive;
 	bool dead; /* the connection is gone, or fn said stop */
 	struct change *flying[WRITER_WINDOW];
 	size_t flying_count; /* oldest first */
-	struct change *batch[WRITER_BATCH];
-	size_t batch_count;
 	struct buf attribute;
 };
 
@@ -45,11 +34,10 @@ root_offers(const struct search_entry *root, const char *name, const char *oid)
 }
 
 int
-writer_open(struct session *session, bool transactions, writer_result_fn *fn,
-    void *arg, struct writer **out_writer, struct err *err)
+writer_open(struct session *session, writer_result_fn *fn, void *arg,
+    struct writer **out_writer, struct err *err)
 {
-	static const char *const attributes[] = {
-	    "supportedExtension", "supportedControl", NULL};
+	static const char *const attributes[] = {"supportedControl", NULL};
 	struct arena *arena = arena_new(ARENA_MAX);
 	struct search_entry root;
 	struct writer *writer;
@@ -65,11 +53,6 @@ writer_open(struct session *session, bool transactions, writer_result_fn *fn,
 	writer->fn = fn;
 	writer->arg = arg;
 	if (rc == 1) {
-		writer->transactions = transactions &&
-				       root_offers(&root, "supportedExtension",
-					   LDAP_EXOP_TXN_START) &&
-				       root_offers(&root, "supportedControl",
-					   LDAP_CONTROL_TXN_SPEC);
 		writer->permissive = root_offers(
 		    &root, "supportedControl", OID_PERMISSIVE_MODIFY);
 	}
@@ -88,8 +71,6 @@ writer_abort(struct writer *writer)
 		return;
 	for (i = 0; i < writer->flying_count; i++)
 		change_free(writer->flying[i]);
-	for (i = 0; i < writer->batch_count; i++)
-		change_free(writer->batch[i]);
 	buf_fini(&writer->attribute);
 	free(writer);
 }
@@ -139,19 +120,16 @@ result_too_large(
 
 /* 0 sent, 1 libldap cannot even encode it (*out_code says why), -1. */
 static int
-change_launch(struct writer *writer, struct change *change,
-    LDAPControl *control, int *out_code, struct err *err)
+change_launch(struct writer *writer, struct change *change, int *out_code,
+    struct err *err)
 {
 	LDAPControl permissive = {(char *)OID_PERMISSIVE_MODIFY, {0, NULL}, 0};
-	LDAPControl *controls[3] = {NULL, NULL, NULL};
-	size_t n = 0;
+	LDAPControl *controls[2] = {NULL, NULL};
 	int code;
 
 	*out_code = LDAP_SUCCESS;
-	if (control != NULL)
-		controls[n++] = control;
 	if (writer->permissive && change->as.op == WRITER_MODIFY)
-		controls[n++] = &permissive;
+		controls[0] = &permissive;
 	code = change_send(
 	    session_handle(writer->session), change, controls, &change->msgid);
 	if (code == LDAP_PARAM_ERROR || code == LDAP_ENCODING_ERROR) {
@@ -275,139 +253,12 @@ window_submit(struct writer *writer, struct change *change, struct err *err)
 		   dn_flies(writer, change)))
 		rc = window_step(writer, err);
 	if (rc == 0)
-		rc = change_launch(writer, change, NULL, &code, err);
+		rc = change_launch(writer, change, &code, err);
 	if (rc == 0)
 		return rename ? window_drain(writer, err) : 0;
 	if (rc == 1)
 		rc = result_report(writer, change, code, NULL, err);
 	change_free(change);
-	return rc;
-}
-
-/* --- transactions, RFC 5805 --- */
-
-static void
-batch_clear(struct writer *writer)
-{
-	size_t i;
-
-	for (i = 0; i < writer->batch_count; i++)
-		change_free(writer->batch[i]);
-	writer->batch_count = 0;
-}
-
-/* Waits for the oldest part of the batch: its answer only says that the server
- * noted it. */
-static int
-batch_answer(struct writer *writer, bool *out_noted, struct err *err)
-{
-	char *diagnostic;
-	int code;
-
-	if (answer_take(writer, 0, true, &code, &diagnostic, err) < 0)
-		return -1;
-	ldap_memfree(diagnostic);
-	flying_take(writer, 0);
-	if (code != LDAP_SUCCESS && code != LDAP_TXN_SPECIFY_OKAY)
-		*out_noted = false;
-	return 0;
-}
-
-/* Sends the batch under the transaction's identifier. *out_noted turns false
- * when the server refuses a part. Changes stay the batch's. */
-static int
-batch_send(
-    struct writer *writer, struct berval *id, bool *out_noted, struct err *err)
-{
-	LDAPControl control = {(char *)LDAP_CONTROL_TXN_SPEC, *id, 1};
-	struct change *change;
-	size_t i;
-	int code, rc = 0;
-
-	for (i = 0; i < writer->batch_count && rc == 0; i++) {
-		change = writer->batch[i];
-		while (rc == 0 && (writer->flying_count == WRITER_WINDOW ||
-				      dn_flies(writer, change)))
-			rc = batch_answer(writer, out_noted, err);
-		if (rc == 0)
-			rc =
-			    change_launch(writer, change, &control, &code, err);
-		if (rc == 1) {
-			*out_noted = false;
-			rc = 0;
-		}
-	}
-	while (rc == 0 && writer->flying_count > 0)
-		rc = batch_answer(writer, out_noted, err);
-	/* The batch owns them, also when something failed. */
-	writer->flying_count = 0;
-	return rc;
-}
-
-/* The whole batch as one transaction: 1 committed, 0 refused, -1. */
-static int
-batch_commit(struct writer *writer, struct err *err)
-{
-	LDAP *ld = session_handle(writer->session);
-	struct berval *id = NULL;
-	bool noted = true;
-	int code, retry = 0, rc;
-
-	code = ldap_txn_start_s(ld, NULL, NULL, &id);
-	if (code == LDAP_SERVER_DOWN || code == LDAP_TIMEOUT)
-		return writer_die(writer, code, err);
-	if (code != LDAP_SUCCESS || id == NULL) {
-		/* Announced, but not for us: go on without. */
-		writer->transactions = false;
-		ber_bvfree(id);
-		return 0;
-	}
-	rc = batch_send(writer, id, &noted, err);
-	if (rc == 0) {
-		code = ldap_txn_end_s(ld, noted, id, NULL, NULL, &retry);
-		if (code == LDAP_SERVER_DOWN || code == LDAP_TIMEOUT)
-			rc = writer_die(writer, code, err);
-		else
-			rc = noted && code == LDAP_SUCCESS;
-	}
-	ber_bvfree(id);
-	return rc;
-}
-
-/* What a transaction refused, one by one: each gets its own result. */
-static int
-batch_repeat(struct writer *writer, struct err *err)
-{
-	struct change *change;
-	size_t i;
-
-	for (i = 0; i < writer->batch_count; i++) {
-		change = writer->batch[i];
-		writer->batch[i] = NULL;
-		if (window_submit(writer, change, err) != 0)
-			return -1;
-	}
-	return window_drain(writer, err);
-}
-
-static int
-batch_flush(struct writer *writer, struct err *err)
-{
-	size_t i;
-	int rc;
-
-	if (writer->batch_count == 0)
-		return 0;
-	rc = batch_commit(writer, err);
-	if (rc == 0)
-		rc = batch_repeat(writer, err);
-	else if (rc == 1) {
-		rc = 0;
-		for (i = 0; i < writer->batch_count && rc == 0; i++)
-			rc = result_report(
-			    writer, writer->batch[i], LDAP_SUCCESS, NULL, err);
-	}
-	batch_clear(writer);
 	return rc;
 }
 
@@ -433,25 +284,13 @@ writer_submit(
 	copy = change_copy(change);
 	if (copy == NULL)
 		return result_too_large(writer, change, err);
-	if (!writer->transactions)
-		return window_submit(writer, copy, err);
-	/* Changes of one transaction run in any order. */
-	if (change->op == WRITER_RENAME && batch_flush(writer, err) != 0) {
-		change_free(copy);
-		return -1;
-	}
-	writer->batch[writer->batch_count++] = copy;
-	if (writer->batch_count == WRITER_BATCH || change->op == WRITER_RENAME)
-		return batch_flush(writer, err);
-	return 0;
+	return window_submit(writer, copy, err);
 }
 
 int
 writer_barrier(struct writer *writer, struct err *err)
 {
 	if (check_alive(writer, err) != 0)
-		return -1;
-	if (batch_flush(writer, err) != 0)
 		return -1;
 	return window_drain(writer, err);
 }

@@ -1,8 +1,8 @@
 /*
  * Pipelined writes: at most eight operations in flight on a connection, never
- * two on one DN, barriers between levels; RFC 5805 transactions where the
- * server offers them (AD does not), so that a batch costs one fsync. A result
- * for every operation, in any order, through a callback.
+ * two on one DN, barriers between levels. A result for every operation, in any
+ * order, through a callback. RFC 5805 transactions would save fsyncs, but
+ * slapd 2.5.13 (Debian 12) crashes in one batch of a hundred.
  */
 #ifndef COMMON_LDAP_WRITER_H
 #define COMMON_LDAP_WRITER_H
@@ -10,7 +10,6 @@
 #include "common/ldap/search.h"
 
 #define WRITER_WINDOW 8
-#define WRITER_BATCH 100
 
 enum writer_op { WRITER_ADD, WRITER_MODIFY, WRITER_DELETE, WRITER_RENAME };
 
@@ -46,11 +45,9 @@ typedef int writer_result_fn(
 
 struct writer;
 
-/* transactions: use them if the rootDSE offers them. A batch that fails as a
- * whole is repeated entry by entry, so that each gets its own result. */
-int writer_open(struct session *session, bool transactions,
-    writer_result_fn *fn, void *arg, struct writer **out_writer,
-    struct err *err) ERR_WUR;
+/* Reads the rootDSE. */
+int writer_open(struct session *session, writer_result_fn *fn, void *arg,
+    struct writer **out_writer, struct err *err) ERR_WUR;
 /* Copies what it needs; may call fn for earlier operations. -1 only when the
  * connection is gone or fn said so: an entry's own refusal is a result. */
 int writer_submit(struct writer *writer, const struct writer_change *change,

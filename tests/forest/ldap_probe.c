@@ -236,7 +236,7 @@ probe_write(struct probe *p, struct err *err)
 	char cn[32];
 	int rc = 0;
 
-	if (writer_open(p->session, true, print_result, NULL, &writer, err))
+	if (writer_open(p->session, print_result, NULL, &writer, err))
 		return -1;
 	for (i = 0; i < count && rc == 0; i++) {
 		snprintf(cn, sizeof(cn), "Probe %ld", i);
@@ -266,7 +266,7 @@ probe_odd(struct probe *p, struct err *err)
 	size_t i;
 	int rc = 0;
 
-	if (writer_open(p->session, true, print_result, NULL, &writer, err))
+	if (writer_open(p->session, print_result, NULL, &writer, err))
 		return -1;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++)
 		rc = contact_add(

@@ -76,8 +76,8 @@ submit_person(struct writer *writer, const char *dn, const char *cn,
 }
 
 static void
-add_people(struct session *session, bool transactions, const char *prefix,
-    int count, struct outcome *o)
+add_people(
+    struct session *session, const char *prefix, int count, struct outcome *o)
 {
 	struct writer *writer;
 	char dn[128], cn[64], mail[96];
@@ -86,8 +86,7 @@ add_people(struct session *session, bool transactions, const char *prefix,
 
 	*o = (struct outcome){.good = 0};
 	assert_int_equal(
-	    writer_open(session, transactions, outcome_take, o, &writer, &err),
-	    0);
+	    writer_open(session, outcome_take, o, &writer, &err), 0);
 	for (i = 0; i < count; i++) {
 		snprintf(cn, sizeof(cn), "%s%d", prefix, i);
 		snprintf(dn, sizeof(dn), "cn=%s,%s", cn, OU);
@@ -121,7 +120,7 @@ add_base(struct session *session)
 	domain[1].values = classes;
 	domain[1].value_count = 2;
 	assert_int_equal(
-	    writer_open(session, true, outcome_take, &o, &writer, &err), 0);
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
 	assert_int_equal(writer_submit(writer, &change, &err), 0);
 	assert_int_equal(writer_barrier(writer, &err), 0);
 	change = (struct writer_change){.op = WRITER_ADD,
@@ -178,7 +177,7 @@ setup(void **state)
 	fixture_start(&server, true);
 	session = fixture_session(&server);
 	add_base(session);
-	add_people(session, true, "person", PEOPLE, &o);
+	add_people(session, "person", PEOPLE, &o);
 	session_close(session);
 	return o.good == PEOPLE ? 0 : -1;
 }
@@ -265,7 +264,7 @@ test_size_limit(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    writer_open(session, false, outcome_take, &o, &writer, &err), 0);
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
 	assert_int_equal(writer_submit(writer, &change, &err), 0);
 	assert_int_equal(writer_close(writer, &err), 0);
 	session_close(session);
@@ -330,7 +329,7 @@ delete_people(struct session *session, const char *prefix, int count)
 	int i;
 
 	assert_int_equal(
-	    writer_open(session, true, outcome_take, &o, &writer, &err), 0);
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
 	for (i = 0; i < count; i++) {
 		struct writer_change change = {.op = WRITER_DELETE, .dn = dn};
 
@@ -347,21 +346,17 @@ test_writer(void **state)
 	struct session *session = fixture_session(&server);
 	struct err err = {0};
 	struct outcome o;
-	int mode;
 
 	(void)state;
-	for (mode = 0; mode < 2; mode++) {
-		add_people(session, mode == 1, "new", 2000, &o);
-		assert_int_equal(o.good, 2000);
-		assert_int_equal(o.bad, 0);
-		assert_int_equal(o.cookie_sum, 2000 * 1999 / 2);
-		assert_int_equal(count_entries(session, OU,
-				     "(&(mail=*)(cn=new*))", 500, &err),
-		    2000);
-		delete_people(session, "new", 2000);
-		assert_int_equal(
-		    count_entries(session, OU, "(cn=new*)", 500, &err), 0);
-	}
+	add_people(session, "new", 2000, &o);
+	assert_int_equal(o.good, 2000);
+	assert_int_equal(o.bad, 0);
+	assert_int_equal(o.cookie_sum, 2000 * 1999 / 2);
+	assert_int_equal(
+	    count_entries(session, OU, "(&(mail=*)(cn=new*))", 500, &err),
+	    2000);
+	delete_people(session, "new", 2000);
+	assert_int_equal(count_entries(session, OU, "(cn=new*)", 500, &err), 0);
 	session_close(session);
 }
 
@@ -373,36 +368,33 @@ test_one_refused(void **state)
 	struct writer *writer;
 	struct err err = {0};
 	char dn[128], cn[64];
-	int mode, i;
+	int i;
 
 	(void)state;
-	for (mode = 0; mode < 2; mode++) {
-		o = (struct outcome){.good = 0};
-		assert_int_equal(writer_open(session, mode == 1, outcome_take,
-				     &o, &writer, &err),
+	o = (struct outcome){.good = 0};
+	assert_int_equal(
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
+	for (i = 0; i < 250; i++) {
+		snprintf(cn, sizeof(cn), "mix%d", i);
+		snprintf(dn, sizeof(dn), "cn=%s,%s", cn, OU);
+		/* IA5 only */
+		assert_int_equal(
+		    submit_person(writer, dn, cn,
+			i == 77 ? "\xc3\xb6@x.example" : "a@north.example",
+			(uint64_t)i, &err),
 		    0);
-		for (i = 0; i < 250; i++) {
-			snprintf(cn, sizeof(cn), "mix%d", i);
-			snprintf(dn, sizeof(dn), "cn=%s,%s", cn, OU);
-			/* IA5 only */
-			assert_int_equal(submit_person(writer, dn, cn,
-					     i == 77 ? "\xc3\xb6@x.example"
-						     : "a@north.example",
-					     (uint64_t)i, &err),
-			    0);
-		}
-		assert_int_equal(writer_close(writer, &err), 0);
-		assert_int_equal(o.good, 249);
-		assert_int_equal(o.bad, 1);
-		assert_int_equal(o.cookie, 77);
-		assert_int_equal(o.code, LDAP_INVALID_SYNTAX);
-		assert_string_equal(o.attribute, "mail");
-		assert_string_equal(o.dn, "cn=mix77," OU);
-		add_people(session, false, "mix", 78, &o);
-		assert_int_equal(o.good, 1);
-		assert_int_equal(o.code, LDAP_ALREADY_EXISTS);
-		delete_people(session, "mix", 250);
 	}
+	assert_int_equal(writer_close(writer, &err), 0);
+	assert_int_equal(o.good, 249);
+	assert_int_equal(o.bad, 1);
+	assert_int_equal(o.cookie, 77);
+	assert_int_equal(o.code, LDAP_INVALID_SYNTAX);
+	assert_string_equal(o.attribute, "mail");
+	assert_string_equal(o.dn, "cn=mix77," OU);
+	add_people(session, "mix", 78, &o);
+	assert_int_equal(o.good, 1);
+	assert_int_equal(o.code, LDAP_ALREADY_EXISTS);
+	delete_people(session, "mix", 250);
 	session_close(session);
 }
 
@@ -427,35 +419,30 @@ test_one_name(void **state)
 	struct writer_change delete = {
 	    .op = WRITER_DELETE, .dn = "cn=turned," OU};
 	struct err err = {0};
-	int mode;
 
 	(void)state;
-	for (mode = 0; mode < 2; mode++) {
-		assert_int_equal(writer_open(session, mode == 1, outcome_take,
-				     &o, &writer, &err),
-		    0);
-		submit_person(
-		    writer, "cn=turn," OU, "turn", "t@x.example", 1, &err);
-		v = SLICE_LIT("one");
-		modify.attributes = &title;
-		assert_int_equal(writer_submit(writer, &modify, &err), 0);
-		v = SLICE_LIT("two");
-		assert_int_equal(writer_submit(writer, &modify, &err), 0);
-		modify.attributes = &clear;
-		assert_int_equal(writer_submit(writer, &modify, &err), 0);
-		assert_int_equal(writer_submit(writer, &rename, &err), 0);
-		assert_int_equal(writer_barrier(writer, &err), 0);
-		assert_int_equal(search_read(session, "cn=turned," OU, NULL,
-				     arena, &entry, &err),
-		    1);
-		assert_true(slice_equal(
-		    search_first(&entry, "title"), SLICE_LIT("two")));
-		assert_null(search_find(&entry, "telephoneNumber"));
-		assert_int_equal(writer_submit(writer, &delete, &err), 0);
-		assert_int_equal(writer_close(writer, &err), 0);
-		assert_int_equal(o.bad, 0);
-	}
-	assert_int_equal(o.good, 12);
+	assert_int_equal(
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
+	submit_person(writer, "cn=turn," OU, "turn", "t@x.example", 1, &err);
+	v = SLICE_LIT("one");
+	modify.attributes = &title;
+	assert_int_equal(writer_submit(writer, &modify, &err), 0);
+	v = SLICE_LIT("two");
+	assert_int_equal(writer_submit(writer, &modify, &err), 0);
+	modify.attributes = &clear;
+	assert_int_equal(writer_submit(writer, &modify, &err), 0);
+	assert_int_equal(writer_submit(writer, &rename, &err), 0);
+	assert_int_equal(writer_barrier(writer, &err), 0);
+	assert_int_equal(
+	    search_read(session, "cn=turned," OU, NULL, arena, &entry, &err),
+	    1);
+	assert_true(
+	    slice_equal(search_first(&entry, "title"), SLICE_LIT("two")));
+	assert_null(search_find(&entry, "telephoneNumber"));
+	assert_int_equal(writer_submit(writer, &delete, &err), 0);
+	assert_int_equal(writer_close(writer, &err), 0);
+	assert_int_equal(o.bad, 0);
+	assert_int_equal(o.good, 6);
 	arena_free(arena);
 	session_close(session);
 }
@@ -488,7 +475,7 @@ test_nasty_names(void **state)
 	buf_init(&dn, 4096);
 	buf_init(&filter, 4096);
 	assert_int_equal(
-	    writer_open(session, false, outcome_take, &o, &writer, &err), 0);
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		buf_reset(&dn);
 		buf_reset(&filter);
@@ -531,7 +518,7 @@ test_writer_server_gone(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    writer_open(session, false, outcome_take, &o, &writer, &err), 0);
+	    writer_open(session, outcome_take, &o, &writer, &err), 0);
 	fixture_kill(&server, SIGKILL);
 	for (i = 0; i < 20 && rc == 0; i++)
 		rc = submit_person(
