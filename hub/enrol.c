@@ -300,9 +300,11 @@ join_reply(
 		goto out;
 	(void)snprintf(name, sizeof(name), "wel-%016llx",
 	    (unsigned long long)options.sequence);
-	rc = spool_put(hub->spool, peer, SPOOL_OUT,
-	    &(struct spool_put){.name = name, .envelope = buf_slice(&envelope)},
-	    err);
+	if (spool_put(hub->spool, peer, SPOOL_OUT,
+		&(struct spool_put){
+		    .name = name, .envelope = buf_slice(&envelope)},
+		err) == 0)
+		rc = spool_sync(hub->spool, err);
 out:
 	buf_fini(&payload);
 	buf_fini(&envelope);

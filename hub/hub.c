@@ -125,8 +125,12 @@ hub_spools_open(struct hub *hub, struct err *err)
 	int rc = -1;
 
 	if (spool_open(spool, hub->conf->spool_quota, &hub->spool, err) == 0 &&
-	    spool_open(held, 0, &hub->held, err) == 0)
+	    spool_open(held, 0, &hub->held, err) == 0) {
+		/* hub.db repeats bundles until spool_sync() has passed, and
+		 * knows messages that come back after a power cut. */
+		spool_defer(hub->spool, true);
 		rc = 0;
+	}
 	free(spool);
 	free(held);
 	return rc;

@@ -337,8 +337,9 @@ flush_one(struct publish *publish, const struct target_bundle *bundle,
 	return rc;
 }
 
-int
-publish_flush(struct publish *publish, struct err *err)
+/* Puts what waits; *out_count: how many were put. */
+static int
+flush_puts(struct publish *publish, size_t *out_count, struct err *err)
 {
 	struct hub *hub = publish->hub;
 	char after[STORE_NAME_SIZE] = "";
@@ -346,12 +347,8 @@ publish_flush(struct publish *publish, struct err *err)
 	struct err why = {0};
 	int rc;
 
-	if (store_commit(hub->store, err) < 0)
-		return -1;
-	for (;;) {
-		rc = target_bundle_next(hub->store, after, &bundle, err);
-		if (rc <= 0)
-			break;
+	*out_count = 0;
+	while ((rc = target_bundle_next(hub->store, after, &bundle, err)) > 0) {
 		(void)snprintf(after, sizeof(after), "%s", bundle.name);
 		if (hub_member(hub, bundle.name) != NULL &&
 		    flush_one(publish, &bundle, &why) < 0) {
@@ -360,11 +357,27 @@ publish_flush(struct publish *publish, struct err *err)
 			publish->result->waiting++;
 		} else {
 			publish->result->bundles++;
+			(*out_count)++;
 			rc = target_bundle_drop(hub->store, bundle.name, err);
 		}
 		target_bundle_fini(&bundle);
 		if (rc < 0)
 			return -1;
 	}
-	return rc < 0 ? -1 : store_commit(hub->store, err);
+	return rc;
+}
+
+int
+publish_flush(struct publish *publish, struct err *err)
+{
+	struct hub *hub = publish->hub;
+	size_t count;
+
+	if (store_commit(hub->store, err) < 0 ||
+	    flush_puts(publish, &count, err) < 0)
+		return -1;
+	/* Until the sync has passed, hub.db still has the rows. */
+	if (count > 0 && spool_sync(hub->spool, err) < 0)
+		return -1;
+	return store_commit(hub->store, err);
 }

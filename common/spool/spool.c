@@ -58,6 +58,26 @@ spool_names_check(const char *peer, const char *name, struct err *err)
 	return 0;
 }
 
+void
+spool_defer(struct spool *spool, bool deferred)
+{
+	spool->deferred = deferred;
+}
+
+int
+spool_sync(struct spool *spool, struct err *err)
+{
+	int fd = open(spool->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return err_set_errno(err, ERR_IO, "%s", spool->root);
+	rc = syncfs(fd) < 0 ? err_set_errno(err, ERR_IO, "sync %s", spool->root)
+			    : 0;
+	close(fd);
+	return rc;
+}
+
 int
 spool_peer_add(struct spool *spool, const char *peer, struct err *err)
 {
@@ -177,6 +197,12 @@ put_quota(const struct put *put, uint64_t envelope, struct err *err)
 	return 0;
 }
 
+static int
+box_sync(const struct spool *spool, const char *dir, struct err *err)
+{
+	return spool->deferred ? 0 : fsio_sync_dir(dir, err);
+}
+
 /* Blobs, then the list, then the envelope. A former message of that name goes
  * first, because envelope and list could not be exchanged in one step. */
 static int
@@ -199,11 +225,11 @@ put_appear(
 	if (fsio_unlink(galr, err) < 0 || fsio_unlink(blobs, err) < 0)
 		goto out;
 	if (list != NULL && (spool_rename(list, blobs, err) < 0 ||
-				fsio_sync_dir(put->dir, err) < 0))
+				box_sync(put->spool, put->dir, err) < 0))
 		goto out;
 	if (spool_rename(envelope, galr, err) < 0)
 		goto out;
-	rc = fsio_sync_dir(put->dir, err);
+	rc = box_sync(put->spool, put->dir, err);
 out:
 	free(galr);
 	free(blobs);
@@ -490,7 +516,9 @@ drop_marked(struct spool *spool, const char *peer, enum spool_box box,
 	dir = spool_box_dir(spool, peer, box);
 	path = spool_file(dir, name, ".galr");
 	if (mark == 0 || spool_mark(path, NULL) == mark)
-		rc = spool_box_drop(dir, name, err);
+		rc = spool_box_drop(dir, name, err) < 0
+			 ? -1
+			 : box_sync(spool, dir, err);
 	close(lock);
 	free(path);
 	free(dir);

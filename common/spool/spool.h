@@ -70,6 +70,12 @@ struct spool_put {
 int spool_put(struct spool *spool, const char *peer, enum spool_box box,
     const struct spool_put *put, struct err *err) ERR_WUR;
 
+/* For callers that keep what they put, or know what they dropped, elsewhere and
+ * repeat it after a power cut: puts and drops are no longer synced one by one;
+ * spool_sync() makes everything before it durable at once. */
+void spool_defer(struct spool *spool, bool deferred);
+int spool_sync(struct spool *spool, struct err *err) ERR_WUR;
+
 /* Oldest message after `after` (NULL: the first; may be out_message->name): 1,
  * 0 none, -1. Freed with spool_message_fini. */
 int spool_next(struct spool *spool, const char *peer, enum spool_box box,

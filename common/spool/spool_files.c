@@ -105,7 +105,7 @@ spool_stage(struct spool *spool, const char *peer, struct slice content,
 	}
 	if (fsio_write_all(fd, content, err) < 0)
 		err_prepend(err, "%s", path);
-	else if (fsync(fd) < 0)
+	else if (!spool->deferred && fsync(fd) < 0)
 		err_set_errno(err, ERR_IO, "fsync %s", path);
 	else
 		rc = 0;
@@ -380,7 +380,7 @@ spool_box_drop(const char *dir, const char *name, struct err *err)
 	path = spool_file(dir, name, ".blobs");
 	if (count > 0 && fsio_unlink(path, err) < 0)
 		goto out;
-	rc = fsio_sync_dir(dir, err);
+	rc = 0;
 out:
 	free(path);
 	free(blobs);

@@ -9,6 +9,7 @@
 struct spool {
 	char *root;
 	uint64_t quota;
+	bool deferred; /* see spool_defer() */
 };
 
 /* Class internal unless both may be file names; name may be NULL. */
@@ -68,6 +69,7 @@ int spool_box_sweep(
 int spool_box_named(const char *dir, const char *except, struct spool_set *set,
     struct err *err) ERR_WUR;
 /* Under the lock: unlinks a message and the blobs that only it names. */
+/* The caller syncs dir. */
 int spool_box_drop(const char *dir, const char *name, struct err *err) ERR_WUR;
 /* Removes from tmp/ staged files of dead writers, and pieces that keep does
  * not need when keep is given. */

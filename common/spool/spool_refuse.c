@@ -70,7 +70,7 @@ spool_refuse(struct spool *spool, const char *peer, enum spool_box box,
 	if (fsio_mkdirs(refused, err) < 0 ||
 	    fsio_write(why, slice_str(reason), 0600, err) < 0 ||
 	    spool_rename(from, to, err) < 0 ||
-	    spool_box_drop(dir, name, err) < 0)
+	    spool_box_drop(dir, name, err) < 0 || fsio_sync_dir(dir, err) < 0)
 		goto out;
 	refused_prune(refused);
 	rc = fsio_sync_dir(refused, err);
