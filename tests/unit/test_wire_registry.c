@@ -184,6 +184,8 @@ test_malformed(void **state)
 {
 	Galr__PublicKey *key = &realm.north.key_messages[1];
 	Galr__Member *m = &realm.north.message;
+	char *ended[] = {(char *)"../staff"};
+	uint8_t sig[64] = {1};
 
 	(void)state;
 	realm.message.format = 2;
@@ -223,6 +225,23 @@ test_malformed(void **state)
 	    &realm.north.keys.decrypt_active, false); /* one twice */
 	assert_refused(ERR_BAD_DATA);
 	m->n_keys--;
+	/* endorsements: of full length, and of signing keys only */
+	key = &realm.north.key_messages[0];
+	key->predecessor = (ProtobufCBinaryData){16, realm.id.bytes};
+	assert_refused(ERR_BAD_DATA);
+	key->endorsement = (ProtobufCBinaryData){63, sig};
+	assert_refused(ERR_BAD_DATA);
+	key->endorsement.len = 64;
+	assert_int_equal(0, realm_sign(&realm, NULL));
+	realm.north.key_messages[1].predecessor = key->predecessor;
+	realm.north.key_messages[1].endorsement = key->endorsement;
+	assert_refused(ERR_BAD_DATA);
+	realm.north.key_messages[1].predecessor.len = 0;
+	realm.north.key_messages[1].endorsement.len = 0;
+	m->ended_streams = ended;
+	m->n_ended_streams = 1;
+	assert_refused(ERR_BAD_DATA);
+	m->n_ended_streams = 0;
 	realm.message.n_revoked_keys = 1;
 	realm.revoked_keys[0].data = realm.id.bytes;
 	realm.revoked_keys[0].len = 15;
