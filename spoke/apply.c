@@ -69,17 +69,6 @@ apply_succeeded(const struct writer_result *result)
 	       result->code == LDAP_NO_SUCH_OBJECT;
 }
 
-static int
-apply_link(
-    struct apply *apply, const struct importdb_change *change, struct err *err)
-{
-	if (change->op == IMPORTDB_DELETE)
-		return importdb_link_drop(
-		    apply->db, change->member, &change->object, err);
-	return importdb_link_put(
-	    apply->db, change->member, &change->object, change->stream, err);
-}
-
 static void
 apply_count(struct apply *apply, enum importdb_op op)
 {
@@ -112,7 +101,11 @@ apply_result(void *arg, const struct writer_result *result, struct err *err)
 		return rc;
 	if (apply_succeeded(result)) {
 		apply_count(apply, change.op);
-		rc = apply_link(apply, &change, err);
+		if (change.op == IMPORTDB_DELETE)
+			rc = importdb_link_drop(
+			    apply->db, change.member, &change.object, err);
+		else
+			rc = 0;
 	} else {
 		rc = apply_quarantine(apply, &change, result, err);
 	}

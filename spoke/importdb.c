@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -33,7 +34,8 @@ static const char *const importdb_steps[] = {
     " name TEXT NOT NULL COLLATE NOCASE, entry BLOB NOT NULL);"
     "CREATE INDEX name_name ON name(name, kind);"
     "CREATE TABLE link(object BLOB NOT NULL, member TEXT NOT NULL,"
-    " stream TEXT NOT NULL, PRIMARY KEY(object, member));"
+    " stream TEXT NOT NULL, doubt INTEGER NOT NULL,"
+    " PRIMARY KEY(object, member));"
     "CREATE TABLE plan(seq INTEGER PRIMARY KEY, op INTEGER NOT NULL,"
     " member TEXT NOT NULL, stream TEXT NOT NULL, object BLOB NOT NULL,"
     " dn TEXT NOT NULL, new_rdn TEXT NOT NULL, body BLOB NOT NULL,"
@@ -372,37 +374,45 @@ importdb_counts(struct importdb *db, uint64_t *out_inside,
 
 int
 importdb_link_put(struct importdb *db, const char *member,
-    const struct id *object, const char *stream, struct err *err)
+    const struct id *object, const char *stream, uint64_t doubt,
+    struct err *err)
 {
 	struct db_stmt *stmt;
 
 	if (db_prepare(db->db,
-		"INSERT OR REPLACE INTO link(object, member, stream)"
-		" VALUES(?1, ?2, ?3)",
+		"INSERT INTO link(object, member, stream, doubt)"
+		" VALUES(?1, ?2, ?3, ?4)"
+		" ON CONFLICT(object, member) DO UPDATE"
+		" SET stream = excluded.stream, doubt = excluded.doubt"
+		" WHERE stream <> excluded.stream OR doubt <> excluded.doubt",
 		&stmt, err) != 0)
 		return -1;
 	db_bind_blob(stmt, 1, id_slice(object));
 	db_bind_text(stmt, 2, member);
 	db_bind_text(stmt, 3, stream);
+	db_bind_u64(stmt, 4, doubt);
 	return db_run(stmt, err);
 }
 
 int
 importdb_link_find(struct importdb *db, const char *member,
-    const struct id *object, struct buf *out_stream, struct err *err)
+    const struct id *object, struct importdb_link *out_link, struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
 
 	if (db_prepare(db->db,
-		"SELECT stream FROM link WHERE object = ?1 AND member = ?2",
+		"SELECT stream, doubt FROM link"
+		" WHERE object = ?1 AND member = ?2",
 		&stmt, err) != 0)
 		return -1;
 	db_bind_blob(stmt, 1, id_slice(object));
 	db_bind_text(stmt, 2, member);
 	rc = db_step(stmt, err);
 	if (rc > 0) {
-		buf_add_str(out_stream, db_column_text(stmt, 0));
+		snprintf(out_link->stream, sizeof(out_link->stream), "%s",
+		    db_column_text(stmt, 0));
+		out_link->doubt = db_column_u64(stmt, 1);
 		db_reset(stmt);
 	}
 	return rc;

@@ -110,11 +110,22 @@ int importdb_counts(struct importdb *db, uint64_t *out_inside,
     uint64_t *out_detached, struct err *err) ERR_WUR;
 
 /* --- links --- */
+/* A link says by which stream a contact came: evidence that this state once
+ * saw the object. doubt is 0 for that; for a contact that the directory has
+ * and this state never saw (an older state was restored, or lost), it is the
+ * stream's version when that was noticed. */
+struct importdb_link {
+	char stream[64];
+	uint64_t doubt;
+};
+/* Writes nothing when the link says so already. */
 int importdb_link_put(struct importdb *db, const char *member,
-    const struct id *object, const char *stream, struct err *err) ERR_WUR;
-/* Stream of a linked object appended to out: 1, 0, -1. */
+    const struct id *object, const char *stream, uint64_t doubt,
+    struct err *err) ERR_WUR;
+/* 1, 0, -1. */
 int importdb_link_find(struct importdb *db, const char *member,
-    const struct id *object, struct buf *out_stream, struct err *err) ERR_WUR;
+    const struct id *object, struct importdb_link *out_link,
+    struct err *err) ERR_WUR;
 int importdb_link_drop(struct importdb *db, const char *member,
     const struct id *object, struct err *err) ERR_WUR;
 

@@ -60,35 +60,36 @@ plan_carrier(struct plan *plan, const char *member, const struct id *object,
 }
 
 /* The stream that a vanished object is counted under: the linked one, else the
- * first of its member. */
+ * first of its member; SIZE_MAX when it has none. out_link->doubt stays 0 and
+ * *out_linked false when this state never saw the object. */
 static int
 plan_blame(struct plan *plan, const struct importdb_entry *entry,
-    size_t *out_index, struct err *err)
+    struct importdb_link *out_link, bool *out_linked, size_t *out_index,
+    struct err *err)
 {
-	struct buf name;
 	size_t first = SIZE_MAX;
 	size_t i;
-	int rc;
+	int rc = importdb_link_find(
+	    plan->in->db, entry->member, &entry->object, out_link, err);
 
-	buf_init(&name, 256);
-	rc = importdb_link_find(
-	    plan->in->db, entry->member, &entry->object, &name, err);
+	if (rc < 0)
+		return -1;
+	*out_linked = rc == 1;
 	*out_index = SIZE_MAX;
-	for (i = 0; rc >= 0 && i < plan->in->stream_count; i++) {
+	for (i = 0; i < plan->in->stream_count; i++) {
 		const struct plan_stream *stream = &plan->in->streams[i];
 
 		if (strcmp(stream->member, entry->member) != 0)
 			continue;
 		if (first == SIZE_MAX)
 			first = i;
-		if (rc == 1 &&
-		    slice_equal(buf_slice(&name), slice_str(stream->stream)))
+		if (*out_linked &&
+		    strcmp(out_link->stream, stream->stream) == 0)
 			*out_index = i;
 	}
 	if (*out_index == SIZE_MAX)
 		*out_index = first;
-	buf_fini(&name);
-	return rc < 0 ? -1 : 0;
+	return 0;
 }
 
 static int
@@ -109,6 +110,36 @@ plan_delete(struct plan *plan, const struct importdb_entry *entry,
 	if (importdb_plan_put(plan->in->db, &change, err) != 0)
 		return -1;
 	return importdb_entry_doom(plan->in->db, &entry->entry, err);
+}
+
+/* Nothing of its member carries the contact's object. That it once did must be
+ * known before it may go: a state restored from a backup has never seen what
+ * was created since, and absence there proves nothing. Such a contact waits
+ * until its stream has brought something newer, which would have carried it. */
+static int
+plan_vanished(
+    struct plan *plan, const struct importdb_entry *entry, struct err *err)
+{
+	struct importdb_link link = {.doubt = 0};
+	struct replica_state state = {0};
+	const struct plan_stream *stream;
+	size_t index;
+	bool linked;
+
+	if (plan_blame(plan, entry, &link, &linked, &index, err) != 0)
+		return -1;
+	if (index == SIZE_MAX)
+		return 0;
+	stream = &plan->in->streams[index];
+	plan->in->streams[index].contacts++;
+	if (stream->replica != NULL)
+		replica_state(stream->replica, &state);
+	if (!linked)
+		return importdb_link_put(plan->in->db, entry->member,
+		    &entry->object, stream->stream, state.version, err);
+	if (link.doubt != 0 && state.version <= link.doubt)
+		return 0;
+	return plan_delete(plan, entry, index, "no longer published", err);
 }
 
 /* A second entry with one provenance (somebody copied a contact): only the
@@ -141,20 +172,17 @@ plan_judge_entry(
 	/* Absence of a member or a held stream proves nothing. */
 	if (unknown)
 		return 0;
-	if (carrier >= 0)
-		index = (size_t)carrier;
-	else if (plan_blame(plan, entry, &index, err) != 0)
-		return -1;
-	if (index == SIZE_MAX)
-		return 0;
-	plan->in->streams[index].contacts++;
 	if (carrier < 0)
-		return plan_delete(
-		    plan, entry, index, "no longer published", err);
+		return plan_vanished(plan, entry, err);
+	index = (size_t)carrier;
+	plan->in->streams[index].contacts++;
 	copy = plan_is_copy(plan, entry, err);
 	if (copy > 0)
 		return plan_delete(plan, entry, index, "a copy", err);
-	return copy;
+	if (copy < 0)
+		return -1;
+	return importdb_link_put(plan->in->db, entry->member, &entry->object,
+	    plan->in->streams[index].stream, 0, err);
 }
 
 static int
@@ -438,6 +466,11 @@ plan_write(struct plan *plan, struct plan_object *object,
 		return err_set(err, ERR_LIMIT, "DN below %s is too long",
 		    plan->in->policy->into);
 	if (!object->present) {
+		/* Known before it is written: should we die in between, the
+		 * contact that is then there has a past. */
+		if (importdb_link_put(plan->in->db, object->stream->member,
+			&object->id, object->stream->stream, 0, err) != 0)
+			return -1;
 		return plan_compare_add(&options, &wanted, err);
 	}
 	if (!rename)
