@@ -75,31 +75,32 @@ out_empty(struct spoke *s, bool *out_empty_box, struct err *err)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Somebody else moves the messages: watch them go and come. */
+/* Somebody else moves the messages, and takes them in as well: see them go, and
+ * leave a moment for the answer. The caller looks at what the store says. */
 static int
 watch_round(
     struct exchange *e, unsigned expect, int64_t wait_ms, struct err *err)
 {
 	int64_t end = clock_mono_ms() + wait_ms;
-	unsigned before = e->fetch.messages;
 	struct fetch_result fetch;
 	bool empty;
 
 	for (;;) {
-		if (fetch_round(e, &fetch, err) < 0 ||
-		    out_empty(e->spoke, &empty, err) < 0)
+		if (out_empty(e->spoke, &empty, err) < 0)
 			return -1;
-		if (empty && e->fetch.messages - before >= expect)
+		if (empty && expect > 0)
+			(void)usleep(EXCHANGE_POLL_US);
+		if (fetch_round(e, &fetch, err) < 0)
+			return -1;
+		if (empty)
 			return 0;
 		if (clock_mono_ms() >= end)
-			break;
+			return err_set(err, ERR_TEMPORARY,
+			    "the hub at %s took nothing within %lld ms: it "
+			    "waits in the out box",
+			    e->spoke->identity.address, (long long)wait_ms);
 		(void)usleep(EXCHANGE_POLL_US);
 	}
-	return empty ? 0
-		     : err_set(err, ERR_TEMPORARY,
-			   "the hub at %s took nothing within %lld ms: it "
-			   "waits in the out box",
-			   e->spoke->identity.address, (long long)wait_ms);
 }
 
 int

@@ -51,7 +51,8 @@ front_run(const struct front_options *o, bool once,
 	struct key_pair own = {0};
 	int rc = -1;
 
-	if (o->curve == NULL && keys_load_curve(keys, &own, err) < 0)
+	if (o->curve == NULL &&
+	    (crypto_init(err) < 0 || keys_load_curve(keys, &own, err) < 0))
 		goto out;
 	options.curve_public =
 	    o->curve == NULL ? own.public_key : o->curve->public_key;
