@@ -330,6 +330,51 @@ test_limit_domains(void **state)
 }
 
 static void
+test_limit_ended(void **state)
+{
+	static char *ended[LIMIT_STREAMS_ENDED + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= LIMIT_STREAMS_ENDED; i++)
+		ended[i] = (char *)"staff";
+	realm.north.message.ended_streams = ended;
+	realm.north.message.n_ended_streams = LIMIT_STREAMS_ENDED;
+	assert_int_equal(0, realm_sign(&realm, NULL));
+	realm.north.message.n_ended_streams++;
+	assert_refused(ERR_LIMIT);
+}
+
+static void
+test_limit_revoked(void **state)
+{
+	static ProtobufCBinaryData revoked[LIMIT_KEYS_REVOKED + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= LIMIT_KEYS_REVOKED; i++)
+		revoked[i] = (ProtobufCBinaryData){ID_LEN, realm.id.bytes};
+	realm.message.revoked_keys = revoked;
+	realm.message.n_revoked_keys = LIMIT_KEYS_REVOKED;
+	assert_int_equal(0, realm_sign(&realm, NULL));
+	realm.message.n_revoked_keys++;
+	assert_refused(ERR_LIMIT);
+}
+
+static void
+test_limit_realm_name(void **state)
+{
+	static char name[LIMIT_NAME_CHARS + 2];
+
+	(void)state;
+	memset(name, 'r', LIMIT_NAME_CHARS);
+	realm.message.realm_name = name;
+	assert_int_equal(0, realm_sign(&realm, NULL));
+	name[LIMIT_NAME_CHARS] = 'r';
+	assert_refused(ERR_BAD_DATA);
+}
+
+static void
 test_limit_size(void **state)
 {
 	struct buf big;
@@ -469,6 +514,9 @@ main(void)
 	    REALM_TEST(test_limit_keys),
 	    REALM_TEST(test_limit_members),
 	    REALM_TEST(test_limit_domains),
+	    REALM_TEST(test_limit_ended),
+	    REALM_TEST(test_limit_revoked),
+	    REALM_TEST(test_limit_realm_name),
 	    REALM_TEST(test_limit_size),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_tags),

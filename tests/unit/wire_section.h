@@ -141,8 +141,12 @@ static inline int
 made_check_bytes(const struct made *m, struct slice bytes, bool rehash)
 {
 	struct made other = *m;
+	FILE *f;
 
-	assert_int_equal(0, fsio_write(m->path, bytes, 0600, NULL));
+	f = fopen(m->path, "we"); /* not durably: hundreds of times */
+	assert_non_null(f);
+	assert_int_equal(bytes.len, fwrite(bytes.data, 1, bytes.len, f));
+	assert_int_equal(0, fclose(f));
 	if (rehash)
 		crypto_sha256(bytes, other.sha256);
 	return made_check(&other);
