@@ -63,7 +63,7 @@ static bool
 list_has(const char *const *list, const char *name)
 {
 	for (; *list != NULL; list++)
-		if (strcasecmp(*list, name) == 0)
+		if (slice_name_equal(*list, name))
 			return true;
 	return false;
 }
@@ -72,7 +72,7 @@ static bool
 list_has_n(const char *const *list, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcasecmp(list[i], name) == 0)
+		if (slice_name_equal(list[i], name))
 			return true;
 	return false;
 }
@@ -96,23 +96,37 @@ shape_attribute_allowed(const struct export_policy *policy, const char *name)
 	       (policy->preset == EXPORT_FULL && list_has(full, name));
 }
 
+/* extensionAttribute1 to extensionAttribute15. */
+static bool
+is_extension(const char *name)
+{
+	static const char prefix[] = "extensionAttribute";
+	const char *digits = name + sizeof(prefix) - 1;
+	size_t len;
+
+	if ((name[0] | 0x20) != 'e' ||
+	    strncasecmp(name, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	len = strlen(digits);
+	return (len == 1 && digits[0] >= '1' && digits[0] <= '9') ||
+	       (len == 2 && digits[0] == '1' && digits[1] >= '0' &&
+		   digits[1] <= '5');
+}
+
+/* One pass: this is asked of every entry. */
 static bool
 entry_marked(const struct search_entry *entry, const char *mark)
 {
-	char name[32];
-
 	if (mark == NULL || mark[0] == '\0')
 		return false;
-	for (int i = 1; i <= 15; i++) {
-		const struct search_attribute *attribute;
+	for (size_t i = 0; i < entry->attribute_count; i++) {
+		const struct search_attribute *a = &entry->attributes[i];
 
-		(void)snprintf(name, sizeof(name), "extensionAttribute%d", i);
-		attribute = search_find(entry, name);
-		if (attribute == NULL)
+		if (!is_extension(a->name))
 			continue;
-		for (size_t k = 0; k < attribute->value_count; k++)
-			if (slice_equal_case(slice_trim(attribute->values[k]),
-				slice_str(mark)))
+		for (size_t k = 0; k < a->value_count; k++)
+			if (slice_equal_case(
+				slice_trim(a->values[k]), slice_str(mark)))
 				return true;
 	}
 	return false;
@@ -389,9 +403,9 @@ shaper_addresses(struct shaper *s, const struct addresses *a, size_t primary,
 static bool
 attribute_composed(const char *name)
 {
-	return strcasecmp(name, "proxyAddresses") == 0 ||
-	       strcasecmp(name, "mail") == 0 ||
-	       strcasecmp(name, "targetAddress") == 0;
+	return slice_name_equal(name, "proxyAddresses") ||
+	       slice_name_equal(name, "mail") ||
+	       slice_name_equal(name, "targetAddress");
 }
 
 static enum shape_reason

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 struct slice {
 	const uint8_t *data;
@@ -43,6 +44,15 @@ bool slice_equal_case(struct slice a, struct slice b);
 int slice_compare_case(struct slice a, struct slice b);
 bool slice_starts_case(struct slice s, struct slice prefix);
 bool slice_ends_case(struct slice s, struct slice suffix);
+
+/* Are two attribute names or keywords equal, ASCII letters folded? Lists of
+ * them are searched for every attribute of every entry, and the first letter
+ * mostly settles it. */
+static inline bool
+slice_name_equal(const char *a, const char *b)
+{
+	return ((a[0] ^ b[0]) & 0xdf) == 0 && strcasecmp(a, b) == 0;
+}
 
 /* Index of the first byte c, or SIZE_MAX. */
 size_t slice_find(struct slice s, uint8_t c);

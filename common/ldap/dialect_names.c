@@ -1,6 +1,5 @@
 #include "common/ldap/dialect_impl.h"
 
-#include <stdlib.h>
 #include <strings.h>
 
 #include "common/base/mem.h"
@@ -64,8 +63,8 @@ static const char *const address_openldap[] = {
 static const char *const contact_openldap[] = {
     "entryUUID", "objectClass", INETORG_ATTRIBUTES, NULL};
 
-/* inetOrgPerson's names and the canonical ones, ascending by the former. Of two
- * that read as one canonical name, one is written. */
+/* inetOrgPerson's names and the canonical ones. Of two that read as one
+ * canonical name, one is written. */
 struct name_pair {
 	const char *here;
 	const char *canonical;
@@ -105,21 +104,13 @@ static const struct name_pair openldap_names[] = {
 
 #define OPENLDAP_NAMES (sizeof(openldap_names) / sizeof(openldap_names[0]))
 
-static int
-pair_order(const void *key, const void *member)
-{
-	const struct name_pair *pair = member;
-
-	return strcasecmp(key, pair->here);
-}
-
 const char *
 dialect_canonical_openldap(const char *name)
 {
-	const struct name_pair *pair = bsearch(name, openldap_names,
-	    OPENLDAP_NAMES, sizeof(openldap_names[0]), pair_order);
-
-	return pair == NULL ? NULL : pair->canonical;
+	for (size_t i = 0; i < OPENLDAP_NAMES; i++)
+		if (slice_name_equal(name, openldap_names[i].here))
+			return openldap_names[i].canonical;
+	return NULL;
 }
 
 const char *
@@ -131,7 +122,7 @@ dialect_name_here(const struct dialect *dialect, const char *canonical)
 	if (dialect_is_ad(dialect))
 		return canonical;
 	for (i = 0; i < OPENLDAP_NAMES; i++) {
-		if (strcasecmp(openldap_names[i].canonical, canonical) != 0)
+		if (!slice_name_equal(openldap_names[i].canonical, canonical))
 			continue;
 		if (openldap_names[i].written)
 			return openldap_names[i].here;

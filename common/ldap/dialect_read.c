@@ -96,24 +96,20 @@ kind_ad(const struct search_attribute *classes)
 static bool
 is_internal(const struct dialect *dialect, const char *name)
 {
-	/* Asked for each attribute of each entry. */
-	if (strchr("oOeEmM", name[0]) == NULL &&
-	    (name[0] | 0x20) != (dialect->provenance[0] | 0x20))
-		return false;
-	return strcasecmp(name, "objectClass") == 0 ||
-	       strcasecmp(name, "objectGUID") == 0 ||
-	       strcasecmp(name, "entryUUID") == 0 ||
-	       strcasecmp(name, "msExchRecipientTypeDetails") == 0 ||
-	       strcasecmp(name, dialect->provenance) == 0;
+	return slice_name_equal(name, "objectClass") ||
+	       slice_name_equal(name, "objectGUID") ||
+	       slice_name_equal(name, "entryUUID") ||
+	       slice_name_equal(name, "msExchRecipientTypeDetails") ||
+	       slice_name_equal(name, dialect->provenance);
 }
 
 /* What one directory allows several of and Active Directory only one. */
 static bool
 is_single(const char *canonical)
 {
-	return strcasecmp(canonical, "description") != 0 &&
-	       strcasecmp(canonical, "postOfficeBox") != 0 &&
-	       strcasecmp(canonical, "userSMIMECertificate") != 0;
+	return !slice_name_equal(canonical, "description") &&
+	       !slice_name_equal(canonical, "postOfficeBox") &&
+	       !slice_name_equal(canonical, "userSMIMECertificate");
 }
 
 struct reading {
@@ -209,10 +205,10 @@ read_openldap_attribute(const struct search_entry *entry,
 		name = a->name;
 	/* Both mean the department: ou wins. */
 	if (strcmp(name, "department") == 0 &&
-	    strcasecmp(a->name, "departmentNumber") == 0 &&
+	    slice_name_equal(a->name, "departmentNumber") &&
 	    search_find(entry, "ou") != NULL)
 		return;
-	if (strcasecmp(name, "cn") == 0 && cn_of_rdn(entry, a) != NULL)
+	if (slice_name_equal(name, "cn") && cn_of_rdn(entry, a) != NULL)
 		values = cn_of_rdn(entry, a);
 	if (count > 1 && is_single(name))
 		count = 1;
@@ -238,7 +234,7 @@ read_openldap(const struct dialect *dialect, const struct search_entry *entry,
 		if (is_internal(dialect, a->name))
 			continue;
 		read_openldap_attribute(entry, a, r);
-		if (strcasecmp(a->name, "mail") == 0 && a->value_count > 0 &&
+		if (slice_name_equal(a->name, "mail") && a->value_count > 0 &&
 		    add_proxies(a, arena, r) != 0)
 			return -1;
 	}

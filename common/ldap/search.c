@@ -485,7 +485,7 @@ search_find(const struct search_entry *entry, const char *name)
 	size_t i;
 
 	for (i = 0; i < entry->attribute_count; i++) {
-		if (strcasecmp(entry->attributes[i].name, name) == 0)
+		if (slice_name_equal(entry->attributes[i].name, name))
 			return &entry->attributes[i];
 	}
 	return NULL;

@@ -13,6 +13,7 @@
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
 #define KEEPALIVE_PROBES 4
+#define READAHEAD_BYTES ((ber_len_t)65536)
 
 struct ldap *
 session_handle(struct session *session)
@@ -418,6 +419,23 @@ session_prepare(struct session *session, const struct session_options *options,
 	return session_set_limits(session, options, err);
 }
 
+/* A buffer between the socket and TLS or SASL: without it every message costs
+ * two reads and a poll. Only now, when libldap has put its own layers on. */
+static void
+session_read_ahead(struct session *session)
+{
+	ber_len_t bytes = READAHEAD_BYTES;
+	Sockbuf *sb = NULL;
+
+	if (ldap_get_option(session->ld, LDAP_OPT_SOCKBUF, &sb) !=
+		LDAP_OPT_SUCCESS ||
+	    sb == NULL)
+		return;
+	if (ber_sockbuf_add_io(sb, &ber_sockbuf_io_readahead,
+		LBER_SBIOD_LEVEL_PROVIDER, NULL) == 0)
+		ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_READAHEAD, &bytes);
+}
+
 static int
 session_connect(struct session *session, const struct session_options *options,
     struct err *err)
@@ -436,8 +454,11 @@ session_connect(struct session *session, const struct session_options *options,
 	if ((session->ldaps || session->start_tls) &&
 	    session_tls_open(session, options->ca_file, err) != 0)
 		return -1;
-	return session_bind(
-	    session, options, session->ldaps || session->start_tls, err);
+	if (session_bind(session, options, session->ldaps || session->start_tls,
+		err) != 0)
+		return -1;
+	session_read_ahead(session);
+	return 0;
 }
 
 /* All of connecting under one deadline. */

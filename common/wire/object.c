@@ -297,8 +297,7 @@ object_find(const struct object *object, const char *name)
 	size_t i;
 
 	for (i = 0; i < object->attribute_count; i++) {
-		if (slice_equal_case(
-			slice_str(object->attributes[i].name), slice_str(name)))
+		if (slice_name_equal(object->attributes[i].name, name))
 			return &object->attributes[i];
 	}
 	return NULL;
