@@ -99,10 +99,24 @@ syntax_kind(const char *oid)
 	return SCHEMA_OTHER;
 }
 
-/* A type without a syntax has its superior's, "name" as a rule: text. */
+/* A type without a syntax has its superior's, which servers list first. */
+static enum schema_syntax
+type_syntax(const struct schema_table *table, const LDAPAttributeType *type)
+{
+	const struct schema_attribute *superior;
+
+	if (type->at_syntax_oid != NULL)
+		return syntax_kind(type->at_syntax_oid);
+	superior = type->at_sup_oid == NULL
+		       ? NULL
+		       : schema_table_find(table, type->at_sup_oid);
+	return superior == NULL ? SCHEMA_OTHER : superior->syntax;
+}
+
 static void
 type_take(struct schema_table *table, const LDAPAttributeType *type)
 {
+	enum schema_syntax syntax = type_syntax(table, type);
 	size_t i;
 
 	for (i = 0; type->at_names != NULL && type->at_names[i] != NULL; i++) {
@@ -111,9 +125,7 @@ type_take(struct schema_table *table, const LDAPAttributeType *type)
 
 		a->known = true;
 		a->detailed = true;
-		a->syntax = type->at_syntax_oid != NULL
-				? syntax_kind(type->at_syntax_oid)
-				: SCHEMA_TEXT;
+		a->syntax = syntax;
 	}
 }
 

@@ -258,6 +258,7 @@ entry_decode(struct search *search, struct search_entry *out, struct err *err)
 		search->state = SEARCH_FAILED;
 		return -1;
 	}
+	INVARIANT(attributes != NULL || n == 0);
 	out->dn = dn.bv_val;
 	out->attributes = attributes;
 	out->attribute_count = n;
@@ -424,7 +425,7 @@ static int
 entry_read(struct search *search, struct arena *arena,
     struct search_entry *out_entry, struct err *err)
 {
-	struct search_entry entry;
+	struct search_entry entry = {NULL, NULL, 0};
 	struct err cause = {0};
 	int rc;
 

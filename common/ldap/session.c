@@ -284,8 +284,8 @@ gss_acquire(struct session *session, const struct session_options *options,
 	gss_buffer_desc text;
 	OM_uint32 major = GSS_S_COMPLETE, minor = 0, ignored, lifetime;
 
-	snprintf(cache, sizeof(cache), "MEMORY:galrelay-%d-%u", (int)getpid(),
-	    serial++);
+	(void)snprintf(cache, sizeof(cache), "MEMORY:galrelay-%d-%u",
+	    (int)getpid(), serial++);
 	if (options->principal != NULL) {
 		text.value = (void *)options->principal;
 		text.length = strlen(options->principal);

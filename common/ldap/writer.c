@@ -165,6 +165,7 @@ answer_take(struct writer *writer, size_t index, bool wait, int *out_code,
 	LDAPMessage *message = NULL;
 	int code = LDAP_SERVER_DOWN, type;
 
+	*out_code = LDAP_SUCCESS;
 	*out_diagnostic = NULL;
 	type = ldap_result(
 	    ld, writer->flying[index]->msgid, LDAP_MSG_ALL, &timeout, &message);
