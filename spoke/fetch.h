@@ -30,10 +30,11 @@ int fetch_run(struct spoke *spoke, struct fetch_result *out_result,
     struct err *err) ERR_WUR;
 
 /* Puts an acknowledgement into the out box when holdings, wants, registry or
- * instance differ from the last one, or one is owed. *out_wants_changed: the
- * hub will have something to say to it. */
-int fetch_acknowledge(struct spoke *spoke, bool *out_sent,
-    bool *out_wants_changed, struct err *err) ERR_WUR;
+ * instance differ from the last one, or one is owed. *out_answer: the hub may
+ * have something to say to it, because we want something else than before, or
+ * because this state may have been restored from a backup. */
+int fetch_acknowledge(struct spoke *spoke, bool *out_sent, bool *out_answer,
+    struct err *err) ERR_WUR;
 
 /* Does any enabled import policy ask for this tag? */
 bool fetch_wanted(const struct spoke_conf *conf, const char *tag);

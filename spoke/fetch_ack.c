@@ -1,5 +1,6 @@
 /* The acknowledgement: what we hold now, what we want, how far we are. */
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "common/base/clock.h"
 #include "common/base/fsio.h"
@@ -12,6 +13,7 @@
 #define ACK_NOTE_WANTS "ack-wants"
 #define ACK_NOTE_SENT "ack-sent-at"
 #define ACK_NOTE_BYTES "ack-bytes" /* pending envelope; empty when put */
+#define ACK_NOTE_PLACE "ack-place"
 #define ACK_NOTE_SEQUENCE "ack-sequence"
 #define ACK_LIFE_MS (7 * CLOCK_DAY_MS)
 /* Said again now and then, so that a hub restored from a backup learns. */
@@ -102,7 +104,9 @@ ack_hash(struct acker *a)
 	for (size_t i = 0; i < a->want_count; i++)
 		buf_addf(&buf, "%s\n", a->wants[i]);
 	crypto_sha256(buf_slice(&buf), a->wants_hash);
-	buf_addf(&buf, "registry %llu\n", (unsigned long long)registry);
+	/* Told once to a hub that fell behind: it gets ours. */
+	buf_addf(&buf, "registry %llu %d\n", (unsigned long long)registry,
+	    a->hub_registry != 0 && a->hub_registry < registry);
 	buf_add(&buf, id_slice(&s->identity.instance));
 	for (size_t i = 0; i < a->keys.count; i++)
 		buf_add(&buf, slice_make(a->keys.keys[i].key.data,
@@ -278,6 +282,52 @@ ack_decide(struct acker *a, bool *out_send, bool *out_wants, struct err *err)
 	return 0;
 }
 
+/* Where this state lies: file, and boot of the machine. A copy that came back
+ * from a backup has another inode change time, a machine that came back from a
+ * snapshot another boot; neither can be carried over. */
+static void
+place_describe(const struct spoke *spoke, struct buf *out)
+{
+	char *path = spoke_conf_state_path(spoke->conf, "identity");
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		buf_addf(out, "%llu %lld.%09ld ", (unsigned long long)st.st_ino,
+		    (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+	if (fsio_read("/proc/sys/kernel/random/boot_id", out, NULL) < 0)
+		buf_add_str(out, "-");
+	free(path);
+}
+
+/* A state that may have been restored says what it holds, because the hub may
+ * believe more of it. The same after each boot: one small message. */
+static int
+place_check(struct spoke *spoke, bool *out_moved, struct err *err)
+{
+	struct buf now, before;
+	int rc = -1;
+
+	buf_init(&now, 512);
+	buf_init(&before, 512);
+	place_describe(spoke, &now);
+	if (store_note_get(spoke->store, ACK_NOTE_PLACE, &before, err) < 0)
+		goto out;
+	rc = 0;
+	if (slice_equal(buf_slice(&now), buf_slice(&before)))
+		goto out;
+	/* At first there is nothing to repeat. */
+	*out_moved = before.len > 0;
+	if (*out_moved)
+		rc = store_number_set(spoke->store, FETCH_NOTE_ACK_DUE, 1, err);
+	if (rc == 0)
+		rc = store_note_set(
+		    spoke->store, ACK_NOTE_PLACE, buf_slice(&now), err);
+out:
+	buf_fini(&now);
+	buf_fini(&before);
+	return rc;
+}
+
 static void
 acker_fini(struct acker *a)
 {
@@ -290,15 +340,17 @@ acker_fini(struct acker *a)
 }
 
 int
-fetch_acknowledge(struct spoke *spoke, bool *out_sent, bool *out_wants_changed,
-    struct err *err)
+fetch_acknowledge(
+    struct spoke *spoke, bool *out_sent, bool *out_answer, struct err *err)
 {
 	struct acker a = {.spoke = spoke, .now = clock_now_ms()};
+	bool moved = false;
 	int rc = -1;
 
 	*out_sent = false;
-	*out_wants_changed = false;
-	if (store_number_get(spoke->store, FETCH_NOTE_HUB_REGISTRY,
+	*out_answer = false;
+	if (place_check(spoke, &moved, err) < 0 ||
+	    store_number_get(spoke->store, FETCH_NOTE_HUB_REGISTRY,
 		&a.hub_registry, err) < 0 ||
 	    store_streams_list(spoke->store, &a.streams, &a.stream_count, err) <
 		0)
@@ -306,8 +358,9 @@ fetch_acknowledge(struct spoke *spoke, bool *out_sent, bool *out_wants_changed,
 	wants_collect(&a);
 	holdings_collect(&a);
 	rotate_announce(spoke, &a.keys);
-	if (ack_decide(&a, out_sent, out_wants_changed, err) < 0)
+	if (ack_decide(&a, out_sent, out_answer, err) < 0)
 		goto out;
+	*out_answer = *out_answer || moved;
 	if (*out_sent && ack_store(&a, err) < 0)
 		goto out;
 	rc = ack_put(&a, err);
