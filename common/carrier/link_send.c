@@ -143,7 +143,18 @@ send_take(struct carrier_link *link, struct spool_message *m, int64_t now)
 	s->deadline = now + LINK_SILENCE_MS;
 }
 
-/* The oldest message that is not waiting after a refusal. */
+/* Messages "KIND-NUMBER" of one kind keep their order: a receiver drops those
+ * with a sequence below the last one it saw. */
+static bool
+same_kind(const char *a, const char *b)
+{
+	size_t len = strcspn(a, "-");
+
+	return len == strcspn(b, "-") && memcmp(a, b, len) == 0;
+}
+
+/* The oldest message that is not waiting after a refusal, nor behind one of
+ * its kind that is. */
 static void
 send_choose(struct carrier_link *link, int64_t now)
 {
@@ -159,13 +170,15 @@ send_choose(struct carrier_link *link, int64_t now)
 	while ((rc = spool_next(link->options.spool, link->options.peer,
 		    SPOOL_OUT, after, &m, &err)) > 0) {
 		struct link_refused *r = refused_find(s, &m);
+		bool behind = s->waiting && same_kind(after, m.name);
 
-		if (r == NULL || r->mark != m.mark || now >= r->retry_at) {
+		if (!behind &&
+		    (r == NULL || r->mark != m.mark || now >= r->retry_at)) {
 			send_take(link, &m, now);
 			return;
 		}
 		s->waiting = true;
-		if (s->retry_at == 0 || r->retry_at < s->retry_at)
+		if (!behind && (s->retry_at == 0 || r->retry_at < s->retry_at))
 			s->retry_at = r->retry_at;
 		memcpy(after, m.name, sizeof(after));
 		spool_message_fini(&m);

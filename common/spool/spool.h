@@ -11,7 +11,9 @@
  *   NAME.blobs      "HASH LENGTH\n" for each blob it needs
  *   HASH.blob       a blob (hard link when it comes from a shared store)
  *
- * NAME is at most 63 of [A-Za-z0-9_.-] and sorts by age. A spool knows nothing
+ * NAME is at most 63 of [A-Za-z0-9_.-] and sorts by age within its kind, the
+ * part before the first "-": a carrier never lets one overtake another of its
+ * kind. A spool knows nothing
  * of keys or plaintext. Quota: bytes of one peer's directory.
  */
 #ifndef COMMON_SPOOL_SPOOL_H
