@@ -122,12 +122,17 @@ def test_odd_names(clean):
 
 
 @pytest.mark.parametrize('scheme', ['ldap', 'ldaps'])
-def test_kerberos_with_a_keytab(clean, scheme):
+def test_kerberos_with_a_keytab(clean, scheme, tmp_path):
     forest = clean['north']
     conf, keytab, principal = forest.kerberos()
+    # Debian's SASL plugin never frees what it acquires for channel binding.
+    known = tmp_path / 'known-leaks'
+    known.write_text('leak:libgssapiv2\n')
     found, = probe(forest, 'dialect', uri='%s://%s' % (scheme, forest.address),
                    bind='gssapi', who=principal, secret=keytab,
-                   KRB5_CONFIG=conf)
+                   KRB5_CONFIG=conf,
+                   ASAN_OPTIONS='fast_unwind_on_malloc=0',
+                   LSAN_OPTIONS='print_suppressions=0:suppressions=%s' % known)
     assert found['kind'] == 'exchange'
 
 
