@@ -365,14 +365,12 @@ test_a_refresh_is_small(void **state)
 	struct star *s = *state;
 	struct publish_result r;
 
-	source_fill(s, 50, "a");
-	s->f.export_policy.lifetime_ms = 60;
+		source_fill(s, 50, "a");
 	(void)publish(s);
 	hub_takes(s, NULL);
-	(void)usleep(30000);
-	s->f.export_policy.lifetime_ms = CLOCK_DAY_MS;
+	(void)usleep(250000);
 	assert_int_equal(publish(s).state, PUBLISH_HELD_BY_HUB);
-	s->f.export_policy.lifetime_ms = 60;
+	s->f.export_policy.lifetime_ms = 600;
 	r = publish(s);
 	assert_int_equal(r.state, PUBLISH_SENT);
 	assert_false(r.section);
