@@ -78,6 +78,7 @@ struct link_recv {
 	uint32_t next_request, received;
 	int64_t deadline;
 	unsigned restarts;
+	int64_t log_at; /* no line about a refusal before */
 	/* Answers that have not left yet. */
 	bool tell_done, tell_refused, tell_taken;
 	uint32_t tell_offer;

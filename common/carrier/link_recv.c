@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/fsio.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -55,8 +56,12 @@ recv_refuse(struct carrier_link *link, enum carrier_reason reason,
 {
 	struct link_recv *r = &link->recv;
 
-	log_err(err, "message not taken peer=%s name=%s", link->options.peer,
-	    r->message.name);
+	/* The peer decides how often it tries. */
+	if (clock_mono_ms() >= r->log_at) {
+		log_err(err, "message not taken peer=%s name=%s",
+		    link->options.peer, r->message.name);
+		r->log_at = clock_mono_ms() + LINK_REFUSED_MAX_MS;
+	}
 	r->tell_refused = true;
 	r->tell_offer = r->offer;
 	r->tell_reason = reason;
