@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 
+import ldap
 import pytest
 from testbed import people
 
@@ -61,7 +62,13 @@ def test_recipients_are_read_and_nothing_else(clean):
     forest.add_contact('Guest', 'guest@elsewhere.example')
     forest.add('CN=Unit,' + forest.staff,
                {'objectClass': 'group', 'sAMAccountName': 'unit'})
+    forest.link.modify_s(forest.add_person(31), [
+        (ldap.MOD_REPLACE, 'msExchRecipientTypeDetails', [b'8388608'])])
     seen = probe(forest, 'export', forest.base)
+    # a mailbox that Exchange keeps for itself is no recipient
+    system, = (e for e in seen if e['type'] == 8388608)
+    assert system['kind'] == 0
+    seen.remove(system)
     kinds = [entry['kind'] for entry in seen]
     assert (kinds.count(1), kinds.count(2), kinds.count(3)) == (30, 1, 1)
     assert len(kinds) == 32

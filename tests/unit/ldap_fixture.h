@@ -36,6 +36,7 @@ struct fixture {
 	char address[32];
 	char uri[64];
 	char tls_uri[64];
+	char local_uri[96];
 	char ca[96];
 	pid_t pid;
 };
@@ -120,6 +121,9 @@ fixture_init(struct fixture *f, unsigned salt)
 	    f->uri, sizeof(f->uri), "ldap://%s:%d", f->address, FIXTURE_PORT);
 	snprintf(f->tls_uri, sizeof(f->tls_uri), "ldaps://%s:%d", f->address,
 	    FIXTURE_TLS_PORT);
+	/* f->dir is "/tmp/" and a name without slashes. */
+	snprintf(f->local_uri, sizeof(f->local_uri),
+	    "ldapi://%%2Ftmp%%2F%s%%2Fldapi", f->dir + 5);
 	snprintf(f->ca, sizeof(f->ca), "%s/ca.pem", f->dir);
 }
 
@@ -153,7 +157,7 @@ fixture_start(struct fixture *f, bool tls)
 {
 	char *conf = fsio_join(f->dir, "slapd.conf");
 	char *listen =
-	    tls ? mem_printf("%s %s", f->uri, f->tls_uri) : mem_strdup(f->uri);
+	    mem_printf("%s %s %s", f->uri, f->local_uri, tls ? f->tls_uri : "");
 	int64_t deadline = clock_mono_ms() + 20000;
 
 	f->pid = fork();

@@ -104,6 +104,21 @@ test_plain(void **state)
 }
 
 static void
+test_local(void **state)
+{
+	const char *uris[] = {server.local_uri};
+	struct session_options options;
+
+	(void)state;
+	fixture_options(&server, uris, &options);
+	options.bind = SESSION_EXTERNAL;
+	expect_open(&options, server.local_uri);
+	/* Needs no TLS. */
+	options.tls = SESSION_TLS_LDAPS;
+	expect_open(&options, server.local_uri);
+}
+
+static void
 test_tls(void **state)
 {
 	const char *uris[] = {server.tls_uri};
@@ -228,6 +243,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_plain),
+	    cmocka_unit_test(test_local),
 	    cmocka_unit_test(test_tls),
 	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_password),
