@@ -1,7 +1,11 @@
 /* One stream of a bundle: verify what its source signed, apply or refuse. */
+#include <errno.h>
 #include <strings.h>
+#include <unistd.h>
 #include "common/base/fsio.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/replica/db.h"
 #include "common/wire/limits.h"
 #include "spoke/fetch_internal.h"
 #include "spoke/pins.h"
@@ -20,6 +24,37 @@ struct taker {
 };
 
 /* Trouble of this machine, which another message would meet as well. */
+/* A damaged replica is put aside: what is held is nothing then, and the hub
+ * sends a full. Imports of the stream wait for it. */
+static int
+damage_heal(struct taker *t, struct err *err)
+{
+	static const char *const suffixes[] = {"-wal", "-shm"};
+	char *path = store_stream_path(
+	    t->f->spoke->conf, t->manifest.member, t->manifest.stream);
+	char *aside = mem_printf("%s.damaged", path);
+	int rc;
+
+	replica_close(t->replica);
+	t->replica = NULL;
+	rc = fsio_rename(path, aside, err);
+	for (size_t i = 0; rc == 0 && i < 2; i++) {
+		char *name = mem_printf("%s%s", path, suffixes[i]);
+
+		rc = fsio_unlink(name, err);
+		free(name);
+	}
+	if (rc == 0)
+		log_error("damaged replica put aside path=%s", aside);
+	t->row.version = 0;
+	t->row.count = 0;
+	t->row.issued_at = 0;
+	memset(t->row.root, 0, sizeof(t->row.root));
+	free(aside);
+	free(path);
+	return rc;
+}
+
 static bool
 is_local(const struct err *err)
 {
@@ -118,6 +153,11 @@ section_apply(struct taker *t, struct err *err)
 	staging = spoke_conf_state_path(s->conf, "streams");
 	path = spool_blob_path(
 	    s->spool, SPOKE_PEER, SPOOL_IN, t->tuple->section_sha256.data);
+	if (access(path, R_OK) < 0 && errno == ENOENT) {
+		(void)err_set_code(err, ERR_BAD_DATA, CHECK_SECTION_HASH,
+		    "its section did not come");
+		goto out;
+	}
 	if (section_reader_open(path, t->tuple->section_sha256.data, key,
 		staging, &reader, err) < 0 ||
 	    replica_apply(t->replica, reader, &options, &changes, err) < 0)
@@ -275,6 +315,11 @@ tuple_take(struct taker *t, struct err *err)
 	if (t->skip)
 		return 0;
 	t->row.refusal[0] = '\0';
+	if (rc < 0 && cause.code == DB_CODE_DAMAGED) {
+		if (damage_heal(t, err) < 0)
+			return -1;
+		cause.code = CHECK_ROOT;
+	}
 	if (rc < 0 && is_local(&cause)) {
 		if (err != NULL)
 			*err = cause;

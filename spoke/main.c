@@ -15,7 +15,7 @@ struct arguments {
 	const char *config;
 	const char *release;
 	const char *operand;
-	bool json, help;
+	bool json, help, verbose;
 	bool no_wait, full, allow_empty; /* run */
 	bool rotate;                     /* keys */
 	bool rebind;                     /* init */
@@ -25,6 +25,8 @@ enum main_option {
 	OPTION_CONFIG = 1000,
 	OPTION_JSON,
 	OPTION_HELP,
+	OPTION_VERBOSE,
+
 	OPTION_NO_WAIT,
 	OPTION_FULL,
 	OPTION_ALLOW_EMPTY,
@@ -194,6 +196,7 @@ static const struct option longs[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"full", no_argument, NULL, OPTION_FULL},
     {"allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY},
@@ -215,6 +218,7 @@ usage(FILE *to)
 		    c->operand == NULL ? "" : c->operand, c->summary);
 	}
 	(void)fputs("\n  --config FILE    default " SPOKE_CONF_PATH "\n"
+		    "    --verbose        say more on standard error\n"
 		    "  --help           also after a command\n\n"
 		    "Exit codes: 0 done, 1 failed, 2 usage, 3 held by a guard, "
 		    "4 partly done.\n",
@@ -227,6 +231,7 @@ command_usage(const struct command *c, FILE *to)
 	(void)fprintf(to,
 	    "usage: galspoke [--config FILE] %s%s%s [OPTION ...]\n\n%s.\n\n"
 	    "%s  --config FILE    default " SPOKE_CONF_PATH "\n"
+	    "  --verbose        say more on standard error\n"
 	    "  --help           this text\n",
 	    c->name, c->operand == NULL ? "" : " ",
 	    c->operand == NULL ? "" : c->operand, c->summary, c->options);
@@ -244,7 +249,8 @@ command_find(const char *name)
 static bool
 option_allowed(const struct command *c, int option)
 {
-	if (option == OPTION_CONFIG || option == OPTION_HELP)
+	if (option == OPTION_CONFIG || option == OPTION_HELP ||
+	    option == OPTION_VERBOSE)
 		return true;
 	for (const int *at = c == NULL ? no_options : c->allowed; *at != 0;
 	     at++)
@@ -265,6 +271,9 @@ option_take(struct arguments *a, int option)
 		return true;
 	case OPTION_HELP:
 		a->help = true;
+		return true;
+	case OPTION_VERBOSE:
+		a->verbose = true;
 		return true;
 	case OPTION_NO_WAIT:
 		a->no_wait = true;
@@ -321,6 +330,9 @@ command_start(const struct command *c, const struct arguments *a)
 		log_err(&err, "configuration");
 		return EXIT_FAILED;
 	}
+	/* A person reads the summary; a service's log wants every step. */
+	if (!a->verbose && c->run != command_serve)
+		log_init("galspoke", LOG_LEVEL_WARN);
 	code = c->run(conf, a);
 	spoke_conf_free(conf);
 	return code;

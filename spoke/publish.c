@@ -1,5 +1,6 @@
 #include "spoke/publish.h"
 
+#include <dirent.h>
 #include <unistd.h>
 #include "common/base/clock.h"
 #include "common/base/fsio.h"
@@ -373,6 +374,43 @@ fail:
 	return -1;
 }
 
+/* Is this file of this policy, and of a message that is over? A run that was
+ * killed may have left such. */
+static bool
+pending_stale(const struct publisher *p, const char *name, uint64_t keep)
+{
+	size_t len = strlen(p->policy->name);
+	char kept[24];
+
+	(void)snprintf(kept, sizeof(kept), "%016llx", (unsigned long long)keep);
+	return strncmp(name, p->policy->name, len) == 0 && name[len] == '-' &&
+	       strspn(name + len + 1, "0123456789abcdef") == 16 &&
+	       name[len + 17] == '.' && strncmp(name + len + 1, kept, 16) != 0;
+}
+
+static int
+pending_sweep(struct publisher *p, uint64_t keep, struct err *err)
+{
+	char *dir = spoke_conf_state_path(p->spoke->conf, "pending");
+	DIR *list = opendir(dir);
+	struct dirent *entry;
+	int rc = 0;
+
+	while (rc == 0 && list != NULL && (entry = readdir(list)) != NULL) {
+		char *path;
+
+		if (!pending_stale(p, entry->d_name, keep))
+			continue;
+		path = fsio_join(dir, entry->d_name);
+		rc = fsio_unlink(path, err);
+		free(path);
+	}
+	if (list != NULL)
+		(void)closedir(list);
+	free(dir);
+	return rc;
+}
+
 static int
 publish_new(struct publisher *p, struct err *err)
 {
@@ -385,7 +423,9 @@ publish_new(struct publisher *p, struct err *err)
 	    own_keep(p, sequence, err) < 0 || pending_put(p, sequence, err) < 0)
 		return -1;
 	p->result->state = PUBLISH_SENT;
-	return before == 0 ? 0 : pending_remove(p, before, err);
+	if (before != 0 && pending_remove(p, before, err) < 0)
+		return -1;
+	return pending_sweep(p, sequence, err);
 }
 
 /* The message of p->own.sequence is valid: see that it is on its way. A later

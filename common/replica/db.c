@@ -74,8 +74,9 @@ db_error(struct db *db, int code, struct err *err)
 		return err_set(err, ERR_IO, "database %s: %s", db->path, text);
 	}
 	if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
-		return err_set(err, ERR_IO, "database %s is damaged (%s): %s",
-		    db->path, text, db_cure(db));
+		return err_set_code(err, ERR_IO, DB_CODE_DAMAGED,
+		    "database %s is damaged (%s): %s", db->path, text,
+		    db_cure(db));
 	if (primary == SQLITE_TOOBIG)
 		return err_set(err, ERR_LIMIT,
 		    "a value is too large for database %s", db->path);

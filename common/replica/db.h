@@ -25,6 +25,9 @@
 struct db;
 struct db_stmt;
 
+/* err->code of a damaged file, beside class io. */
+#define DB_CODE_DAMAGED 10001
+
 /* Step i takes a file from user_version i to i + 1; a new file runs all of
  * them. Each may hold several statements; all run in one transaction. */
 struct db_schema {
