@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <dirent.h>
 
 #include "spoke/fetch.h"
 #include "tests/unit/spoke_fixture.h"
@@ -565,6 +566,95 @@ test_repeated_after_a_crash(void **state)
 	free(db);
 }
 
+/* A damaged file is put aside; a full makes it good, and blocks nobody. */
+static void
+test_a_damaged_replica_heals(void **state)
+{
+	struct star *s = *state;
+	struct fetch_result r;
+	struct err err = {0};
+	char *path = store_stream_path(&s->f.conf, "NORTH", "staff");
+	uint64_t first;
+
+	source_fill(s, 4, "a");
+	bundle_send(s, &(struct bundle){0});
+	(void)fetch(s);
+	first = held(s).version;
+	assert_int_equal(fsio_write(path,
+			     SLICE_LIT("this is no database at all, but a "
+				       "text that is long enough for one"),
+			     0600, &err),
+	    0);
+	source_fill(s, 5, "b");
+	bundle_send(s, &(struct bundle){.base = first});
+	r = fetch(s);
+	assert_int_equal(r.streams_refused, 1);
+	assert_int_equal(held(s).version, 0);
+	assert_true(r.acknowledged);
+	bundle_send(s, &(struct bundle){0});
+	r = fetch(s);
+	assert_int_equal(r.changed, 1);
+	assert_true(equals_source(s));
+	free(path);
+}
+
+static void
+test_a_missing_section_is_a_refusal(void **state)
+{
+	struct star *s = *state;
+	struct fetch_result r;
+	struct err err = {0};
+	char *dir = mem_printf("%s/spool/hub/in", s->f.dir);
+	struct dirent *entry;
+	DIR *list;
+
+	source_fill(s, 2, "a");
+	bundle_send(s, &(struct bundle){0});
+	list = opendir(dir);
+	assert_non_null(list);
+	while ((entry = readdir(list)) != NULL) {
+		char *path = fsio_join(dir, entry->d_name);
+
+		if (strstr(entry->d_name, ".blob") != NULL &&
+		    strstr(entry->d_name, ".blobs") == NULL)
+			assert_int_equal(fsio_unlink(path, &err), 0);
+		free(path);
+	}
+	(void)closedir(list);
+	r = fetch(s);
+	assert_int_equal(r.messages, 1);
+	assert_int_equal(r.streams_refused, 1);
+	assert_int_equal(held(s).version, 0);
+	bundle_send(s, &(struct bundle){0});
+	(void)fetch(s);
+	assert_true(equals_source(s));
+	free(dir);
+}
+
+/* A state that was copied back says anew what it holds. */
+static void
+test_a_restored_state_acknowledges(void **state)
+{
+	struct star *s = *state;
+	char *path = mem_printf("%s/identity", s->f.dir);
+	struct fetch_result r;
+	struct err err = {0};
+	struct buf bytes;
+
+	buf_init(&bytes, 1 << 16);
+	source_fill(s, 2, "a");
+	bundle_send(s, &(struct bundle){0});
+	(void)fetch(s);
+	assert_false(fetch(s).acknowledged);
+	assert_int_equal(fsio_read(path, &bytes, &err), 0);
+	assert_int_equal(fsio_write(path, buf_slice(&bytes), 0600, &err), 0);
+	r = fetch(s);
+	assert_true(r.acknowledged);
+	assert_false(fetch(s).acknowledged);
+	buf_fini(&bytes);
+	free(path);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -584,6 +674,9 @@ main(void)
 	    TEST(test_a_gap_is_said),
 	    TEST(test_garbage_is_set_aside),
 	    TEST(test_repeated_after_a_crash),
+	    TEST(test_a_damaged_replica_heals),
+	    TEST(test_a_missing_section_is_a_refusal),
+	    TEST(test_a_restored_state_acknowledges),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
