@@ -209,6 +209,7 @@ take_payload(struct admit *admit, const char *peer,
 	    members_joined(hub, envelope->sender, err) < 0)
 		goto out;
 	target.heard_at = hub->now_ms;
+	target.notice[0] = '\0';
 	target.dirty = true;
 	target.owed = target.owed || publish;
 	target.registry_version = payload->registry_version;
@@ -229,6 +230,30 @@ take_payload(struct admit *admit, const char *peer,
 out:
 	target_fini(&target);
 	return rc;
+}
+
+/* An authentic message that cannot be taken in: its sender is told why. */
+static int
+admit_notice(
+    struct hub *hub, const char *peer, const struct err *why, struct err *err)
+{
+	struct target target;
+	int rc;
+
+	if (why->code < CHECK_REALM || why->code == CHECK_LATE ||
+	    why->code == CHECK_DUPLICATE || hub_member(hub, peer) == NULL)
+		return 0;
+	rc = target_get(hub->store, peer, &target, err);
+	/* Told once, not again with each try. */
+	if (rc >= 0 && target.notice[0] == '\0') {
+		(void)snprintf(target.notice, sizeof(target.notice), "%.500s",
+		    why->message);
+		target.dirty = true;
+		target.owed = true;
+		rc = target_put(hub->store, &target, err);
+	}
+	target_fini(&target);
+	return rc < 0 ? -1 : 0;
 }
 
 /* Disk full, database locked, a clock that is behind: another time. */
@@ -328,7 +353,8 @@ admit_message(struct admit *admit, const char *peer,
 		rc = members_join(hub, peer, buf_slice(&admit->file), &why);
 	else if (rc == 0)
 		rc = admit_regular(admit, peer, message, &retry, err, &why);
-	if (rc < 0 && why.class == ERR_NONE)
+	if (rc < 0 &&
+	    (why.class == ERR_NONE || admit_notice(hub, peer, &why, err) < 0))
 		return -1;
 	if (rc < 0 && admit_again(&why)) {
 		log_err(

@@ -189,7 +189,9 @@ bundle_holdings(struct bundle *b)
 {
 	struct publish *publish = b->publish;
 	struct arena *arena = publish->arena;
-	const char *hold = b->plan->target.hold;
+	const struct target *target = &b->plan->target;
+	char *why =
+	    (char *)(target->hold[0] != '\0' ? target->hold : target->notice);
 
 	b->payload.holdings = arena_calloc(
 	    arena, publish->count + 1, sizeof(b->payload.holdings[0]));
@@ -197,7 +199,7 @@ bundle_holdings(struct bundle *b)
 		struct store_stream *row = &publish->rows[i];
 		Galr__Holding *h;
 
-		if (!registry_name_equal(row->member, b->plan->target.name) ||
+		if (!registry_name_equal(row->member, target->name) ||
 		    b->payload.holdings == NULL)
 			continue;
 		h = arena_calloc(arena, 1, sizeof(*h));
@@ -210,7 +212,7 @@ bundle_holdings(struct bundle *b)
 		h->root.data = row->root;
 		h->root.len = CRYPTO_HASH_LEN;
 		h->issued_at = row->issued_at;
-		h->refusal = hold[0] != '\0' ? (char *)hold : row->refusal;
+		h->refusal = why[0] != '\0' ? why : row->refusal;
 		b->payload.holdings[b->payload.n_holdings++] = h;
 	}
 }

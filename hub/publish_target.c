@@ -176,6 +176,7 @@ plan_told(struct publish *publish, struct publish_plan *plan)
 		crypto_hash_add(hash, buf_slice(&text));
 	}
 	crypto_hash_add(hash, slice_str(plan->target.hold));
+	crypto_hash_add(hash, slice_str(plan->target.notice));
 	crypto_hash_final(hash, plan->told);
 	/* Who publishes nothing has nothing to be told. */
 	if (!any)

@@ -27,6 +27,7 @@ struct serve {
 	int64_t front_started, front_at, front_wait;
 	int64_t worker_at; /* monotonic: when it is due anyway */
 	bool work;         /* something arrived */
+	struct worker_job job;
 };
 
 static int
@@ -119,6 +120,8 @@ worker_step(struct serve *serve, int64_t now)
 
 	if (serve->worker.pid != 0 && child_ended(&serve->worker, &status)) {
 		serve->worker_at = now + serve->conf->every_ms;
+		if (status == EXIT_DONE || status == EXIT_PARTLY)
+			serve->job.greet = false;
 		if (status != EXIT_DONE &&
 		    WORKER_RETRY_MS < serve->conf->every_ms)
 			serve->worker_at = now + WORKER_RETRY_MS;
@@ -135,7 +138,7 @@ worker_step(struct serve *serve, int64_t now)
 	serve->work = false;
 	serve->worker_at = now + serve->conf->every_ms;
 	if (process_start(&serve->worker, "galhub-worker", worker_main,
-		serve->conf, serve->conf->worker_deadline_ms, &err) < 0)
+		&serve->job, serve->conf->worker_deadline_ms, &err) < 0)
 		log_err(&err, "worker not started");
 }
 

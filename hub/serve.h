@@ -15,9 +15,16 @@
 /* Until SIGTERM or SIGINT. An exit code (enum err_exit). */
 int serve_run(const struct hub_conf *conf);
 
-/* The two children (front.c, worker.c); arg is the struct hub_conf. */
-int front_main(void *arg);
-int worker_main(void *arg);
+/* The two children (front.c, worker.c). */
+int front_main(void *arg); /* struct hub_conf */
+struct worker_job {
+	const struct hub_conf *conf;
+	/* The first one of this hub: it tells every member what the hub holds,
+	 * because its state may be a backup. Members answer with what is newer.
+	 */
+	bool greet;
+};
+int worker_main(void *arg); /* struct worker_job */
 
 /* One pass of admit and publish under hub.lock, for the command line too.
  * *out_again: something was left for another time. */

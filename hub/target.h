@@ -10,8 +10,10 @@
 struct target {
 	char name[STORE_NAME_SIZE];
 	char hold[STORE_REASON_SIZE]; /* not empty: held, and why */
-	uint64_t registry_version;    /* that it holds */
-	struct buf ack;               /* newest acknowledgement, a Payload */
+	/* Why its newest message was refused, to be told with the answer. */
+	char notice[STORE_REASON_SIZE];
+	uint64_t registry_version; /* that it holds */
+	struct buf ack;            /* newest acknowledgement, a Payload */
 	int64_t heard_at, acked_at;
 	uint64_t applied, refused;
 	/* The newest bundle. */

@@ -100,7 +100,8 @@ worker_loop(struct hub *hub, struct watch *watch, int signals, bool *out_again,
 int
 worker_main(void *arg)
 {
-	const struct hub_conf *conf = arg;
+	const struct worker_job *job = arg;
+	const struct hub_conf *conf = job->conf;
 	struct watch *watch = NULL;
 	struct hub *hub = NULL;
 	struct err err = {0};
@@ -110,7 +111,8 @@ worker_main(void *arg)
 
 	log_prefix("part=worker");
 	if (watch_open(conf, &watch, &err) == 0 &&
-	    hub_open(conf, HUB_WRITE, WORKER_LOCK_MS, &hub, &err) == 0)
+	    hub_open(conf, HUB_WRITE, WORKER_LOCK_MS, &hub, &err) == 0 &&
+	    (!job->greet || target_touch(hub->store, NULL, true, &err) == 0))
 		rc = worker_loop(hub, watch, signals, &again, &err);
 	if (rc < 0)
 		log_err(&err, "worker failed");

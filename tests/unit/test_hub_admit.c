@@ -353,15 +353,33 @@ static void
 clock_ahead_waits(void **state)
 {
 	struct admit_result result;
+	uint64_t version;
 
 	(void)state;
 	pair();
+	fx_publish_staff(&north);
+	turn();
+	version = held_version();
+	fx_people(&north, 41, 0, "z", "north.example");
 	north.clock = CLOCK_HOUR_MS;
 	fx_publish_staff(&north);
 	result = fx_admit();
 	assert_int_equal(result.retry, 1);
-	assert_int_equal(held_version(), 0);
+	assert_int_equal(held_version(), version);
 	assert_int_equal(fx_box_count("NORTH", SPOOL_IN), 1);
+	/* The source hears of it, once. */
+	(void)fx_publish();
+	assert_int_equal(fx_fetch(&north), 1);
+	assert_non_null(strstr(north.hub_refusal, "clock"));
+	(void)fx_admit();
+	assert_int_equal(fx_publish().bundles, 0);
+	/* The clock is set right: the next one is taken in. */
+	north.clock = 0;
+	north.issued_at = 0;
+	fx_publish_staff(&north);
+	turn();
+	assert_true(held_version() > version);
+	assert_string_equal(north.hub_refusal, "");
 	pair_fini();
 }
 
