@@ -1,0 +1,212 @@
+/* spoke.conf and its policies: what follows from what, and what is refused with
+ * file, line and cure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "common/base/clock.h"
+#include "common/base/fsio.h"
+#include "common/base/mem.h"
+#include "spoke/conf.h"
+
+#define DIRECTORY "directory = { uri = [ \"ldapi:///\" ]; };\n"
+#define FROM "from = ( { ou = \"OU=Staff,DC=north,DC=example\"; } );"
+
+static char dir[64];
+
+static void
+put(const char *name, const char *text)
+{
+	char *path = fsio_join(dir, name);
+	struct err err = {0};
+
+	assert_int_equal(fsio_write(path, slice_str(text), 0600, &err), 0);
+	free(path);
+}
+
+/* Loads with that policy; on failure the message is in err. */
+static struct spoke_conf *
+load(const char *main_text, const char *policy, struct err *err)
+{
+	char *path = fsio_join(dir, "spoke.conf");
+	struct spoke_conf *conf = NULL;
+
+	put("spoke.conf", main_text);
+	put("policies.d/p.conf", policy);
+	memset(err, 0, sizeof(*err));
+	if (spoke_conf_load(path, &conf, err) < 0)
+		conf = NULL;
+	free(path);
+	return conf;
+}
+
+static void
+refused(const char *main_text, const char *policy, const char *words)
+{
+	struct spoke_conf *conf;
+	struct err err;
+
+	conf = load(main_text, policy, &err);
+	assert_null(conf);
+	assert_int_equal(err.class, ERR_CONFIG);
+	if (strstr(err.message, words) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", words, err.message);
+}
+
+static void
+test_minimal(void **state)
+{
+	struct spoke_conf *conf;
+	struct err err;
+
+	(void)state;
+	conf = load("name = \"NORTH\";\n" DIRECTORY,
+	    "export: ( { name = \"staff\"; " FROM " } );\n"
+	    "import: ( { name = \"partners\"; tags = [ \"*\" ];"
+	    " into = \"OU=P,DC=north,DC=example\"; } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	assert_int_equal(conf->export_count, 1);
+	assert_int_equal(conf->import_count, 1);
+	assert_string_equal(conf->exports[0].tag, "NORTH/staff");
+	assert_string_equal(conf->exports[0].mark, "NoGALsync");
+	assert_int_equal(conf->exports[0].preset, EXPORT_FULL);
+	assert_int_equal(conf->exports[0].bases[0].scope, EXPORT_SUBTREE);
+	assert_int_equal(conf->exports[0].lifetime_ms, 7 * CLOCK_DAY_MS);
+	assert_int_equal(conf->imports[0].max_delete_percent, 10);
+	assert_int_equal(conf->imports[0].max_delete_count, 50);
+	assert_int_equal(conf->directory.bind, SESSION_EXTERNAL);
+	assert_int_equal(conf->directory.tls, SESSION_TLS_NONE);
+	assert_string_equal(conf->machine_id_file, "/etc/machine-id");
+	assert_non_null(spoke_conf_export(conf, "STAFF"));
+	assert_null(spoke_conf_import(conf, "staff"));
+	spoke_conf_free(conf);
+}
+
+static void
+test_transport_follows_the_uri(void **state)
+{
+	static const struct {
+		const char *uri;
+		enum session_tls tls;
+	} cases[] = {{"ldaps://dc", SESSION_TLS_LDAPS},
+	    {"ldap://dc", SESSION_TLS_STARTTLS},
+	    {"ldapi:///", SESSION_TLS_NONE}};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char *text = mem_printf(
+		    "directory = { uri = [ \"%s\" ]; };", cases[i].uri);
+		struct err err;
+		struct spoke_conf *conf = load(text, "", &err);
+
+		assert_non_null(conf);
+		assert_int_equal(conf->directory.tls, cases[i].tls);
+		spoke_conf_free(conf);
+		free(text);
+	}
+	refused("directory = { uri = [ \"http://dc\" ]; };", "", "ldaps://");
+}
+
+static void
+test_refusals(void **state)
+{
+	const char *main_text = "name = \"NORTH\";\n" DIRECTORY;
+
+	(void)state;
+	refused(
+	    main_text, "export: ( { name = \"a b\"; " FROM " } );", "p.conf:1");
+	refused(main_text,
+	    "export: (\n{ name = \"a\";\ncolour = \"red\"; " FROM " } );",
+	    "p.conf:3");
+	refused(main_text,
+	    "export: ( { name = \"a\"; " FROM " } );\n"
+	    "import: ( { name = \"A\"; tags = [ \"*\" ]; into = \"OU=P\"; } );",
+	    "two policies");
+	refused(main_text,
+	    "export: ( { name = \"a\"; deny = [ \"mail\" ]; " FROM " } );",
+	    "cannot be denied");
+	refused(main_text,
+	    "export: ( { name = \"a\"; from = ( { ou = \"nonsense\"; } ); } );",
+	    "distinguished name");
+	refused(
+	    DIRECTORY, "export: ( { name = \"a\"; " FROM " } );", "has no tag");
+	refused("directory = { uri = [ \"ldaps://dc\" ]; bind = \"simple\"; };",
+	    "", "password_file");
+	refused("directory = { uri = [ \"ldaps://dc\" ]; bind = \"gssapi\"; };",
+	    "", "keytab");
+}
+
+static void
+test_bases_do_not_overlap(void **state)
+{
+	const char *main_text = "name = \"NORTH\";\n" DIRECTORY;
+	struct spoke_conf *conf;
+	struct err err;
+
+	(void)state;
+	refused(main_text,
+	    "export: ( { name = \"a\"; from = ("
+	    " { ou = \"OU=Staff,DC=n\"; },"
+	    " { ou = \"ou=sub,ou=staff,dc=n\"; } ); } );",
+	    "lies in");
+	conf = load(main_text,
+	    "export: ( { name = \"a\"; from = ("
+	    " { ou = \"OU=Staff,DC=n\"; exclude = [ \"OU=Sub,OU=Staff,DC=n\" ];"
+	    " }, { ou = \"OU=Sub,OU=Staff,DC=n\"; scope = \"one\"; } ); } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	spoke_conf_free(conf);
+	conf = load(main_text,
+	    "export: ( { name = \"a\"; from = ("
+	    " { ou = \"OU=Staff,DC=n\"; scope = \"one\"; },"
+	    " { ou = \"OU=Sub,OU=Staff,DC=n\"; } ); } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	spoke_conf_free(conf);
+}
+
+static int
+setup(void **state)
+{
+	struct err err = {0};
+	char *policies;
+
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "/tmp/galr-conf-XXXXXX");
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	policies = fsio_join(dir, "policies.d");
+	if (fsio_mkdirs(policies, &err) < 0)
+		return -1;
+	free(policies);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct err err = {0};
+
+	(void)state;
+	return fsio_remove_tree(dir, &err);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_minimal),
+	    cmocka_unit_test(test_transport_follows_the_uri),
+	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_bases_do_not_overlap),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
