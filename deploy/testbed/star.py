@@ -58,6 +58,9 @@ import: (
 '''
 
 
+SLOW = 5     # seconds: a command that took longer is shown
+
+
 def program(name):
     build = os.environ.get('GALRELAY_BUILD', os.path.join(ROOT, 'build'))
     return os.path.join(build, name)
@@ -90,6 +93,7 @@ class Program:
         """Run one command to its end; returns a Result. `wrap` comes before
         the program: faketime and the like."""
         line = list(wrap) + self.prefix() + list(argv)
+        began = time.monotonic()
         child = subprocess.Popen(
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, preexec_fn=before,
@@ -102,8 +106,11 @@ class Program:
             raise AssertionError('no end in %d s: %r' % (timeout, Result(
                 line, 'none', out.decode(errors='replace'),
                 err.decode(errors='replace'))))
-        return Result(line, child.returncode, out.decode(errors='replace'),
-                      err.decode(errors='replace'))
+        result = Result(line, child.returncode, out.decode(errors='replace'),
+                        err.decode(errors='replace'))
+        if time.monotonic() - began > SLOW:
+            print('%.1f s: %r' % (time.monotonic() - began, result))
+        return result
 
     def do(self, *argv, expect=0, **more):
         """As call(), and the exit status has to be as expected."""
