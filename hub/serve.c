@@ -183,8 +183,10 @@ serve_lock(const struct hub_conf *conf, struct err *err)
 int
 serve_run(const struct hub_conf *conf)
 {
-	struct serve serve = {
-	    .conf = (struct hub_conf *)conf, .signals = -1, .work = true};
+	struct serve serve = {.conf = (struct hub_conf *)conf,
+	    .signals = -1,
+	    .work = true,
+	    .job = {conf, true}};
 	struct err err = {0};
 	int lock = serve_lock(conf, &err);
 	int rc = -1;
