@@ -75,55 +75,68 @@ out_empty(struct spoke *s, bool *out_empty_box, struct err *err)
 	return rc < 0 ? -1 : 0;
 }
 
-/* Somebody else moves the messages, and takes them in as well: see them go, and
- * leave a moment for the answer. The caller looks at what the store says. */
+/* Another front moves the messages, and somebody may take them in as well: see
+ * them go, and leave a moment for the answer. The caller looks at what the
+ * store says then. */
 static int
-watch_round(
-    struct exchange *e, unsigned expect, int64_t wait_ms, struct err *err)
+watch_step(struct exchange *e, unsigned expect, bool *out_done, struct err *err)
 {
-	int64_t end = clock_mono_ms() + wait_ms;
 	struct fetch_result fetch;
-	bool empty;
 
-	for (;;) {
-		if (out_empty(e->spoke, &empty, err) < 0)
-			return -1;
-		if (empty && expect > 0)
-			(void)usleep(EXCHANGE_POLL_US);
-		if (fetch_round(e, &fetch, err) < 0)
-			return -1;
-		if (empty)
-			return 0;
-		if (clock_mono_ms() >= end)
-			return err_set(err, ERR_TEMPORARY,
-			    "the hub at %s took nothing within %lld ms: it "
-			    "waits in the out box",
-			    e->spoke->identity.address, (long long)wait_ms);
+	if (out_empty(e->spoke, out_done, err) < 0)
+		return -1;
+	if (*out_done && expect > 0)
 		(void)usleep(EXCHANGE_POLL_US);
+	return fetch_round(e, &fetch, err);
+}
+
+/* Our own front is through: what came is taken in, even when more was expected,
+ * and acknowledged. */
+static int
+round_end(struct exchange *e, int rc, const struct err *trouble,
+    int64_t wait_ms, struct err *err)
+{
+	struct fetch_result fetch;
+
+	if (fetch_round(e, &fetch, err) < 0)
+		return -1;
+	if (rc < 0) {
+		if (err != NULL)
+			*err = *trouble;
+		return -1;
 	}
+	return fetch.acknowledged ? front_round(e, 0, wait_ms, err) : 0;
 }
 
 int
 exchange_round(struct exchange *exchange, unsigned expect, int64_t wait_ms,
     struct err *err)
 {
-	struct fetch_result fetch;
-	struct err own = {0};
-	int rc;
+	int64_t end = clock_mono_ms() + wait_ms;
 
-	if (exchange->no_front || front_running(exchange->spoke->conf))
-		return watch_round(exchange, expect, wait_ms, err);
-	rc = front_round(exchange, expect, wait_ms, &own);
-	if (rc < 0 && own.class == ERR_TEMPORARY &&
-	    front_running(exchange->spoke->conf))
-		return watch_round(exchange, expect, wait_ms, err);
-	/* What came is taken in, even when more was expected. */
-	if (fetch_round(exchange, &fetch, err) < 0)
-		return -1;
-	if (rc < 0) {
-		if (err != NULL)
-			*err = own;
-		return -1;
+	for (;;) {
+		int64_t left = end - clock_mono_ms();
+		struct err own = {0};
+		bool done = false;
+
+		if (!exchange->no_front) {
+			int rc = front_round(
+			    exchange, expect, left > 0 ? left : 1, &own);
+
+			if (rc == 0 || own.code != FRONT_BUSY)
+				return round_end(
+				    exchange, rc, &own, wait_ms, err);
+		}
+		if (watch_step(exchange, expect, &done, err) < 0)
+			return -1;
+		if (done)
+			return 0;
+		if (left <= 0)
+			return err_set(err, ERR_TEMPORARY,
+			    "the hub at %s took nothing within %lld ms: it "
+			    "waits in the out box",
+			    exchange->spoke->identity.address,
+			    (long long)wait_ms);
+		(void)usleep(EXCHANGE_POLL_US);
 	}
-	return fetch.acknowledged ? front_round(exchange, 0, wait_ms, err) : 0;
 }

@@ -105,38 +105,58 @@ front_main(void *arg)
 	return s->rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+static int
+front_fork(const struct front_options *options, struct front_shared *shared,
+    struct err *err)
+{
+	struct front_job job = {.options = options, .shared = shared};
+	struct process process = {0};
+	enum process_end end;
+	int status = 0;
+
+	if (process_start(&process, "front", front_main, &job,
+		options->deadline_ms + FRONT_GRACE_MS, err) < 0)
+		return -1;
+	end = process_wait(&process, &status);
+	if (end == PROCESS_EXITED && status == EXIT_DONE)
+		return 0;
+	if (end == PROCESS_EXITED && shared->err.class != ERR_NONE) {
+		if (err != NULL)
+			*err = shared->err;
+		return -1;
+	}
+	return err_set(err, ERR_TEMPORARY,
+	    end == PROCESS_TIMED_OUT ? "the front did not end in time (%s)"
+				     : "the front died (%s)",
+	    options->endpoint);
+}
+
 int
 front_once(const struct front_options *options,
     struct carrier_counters *out_counters, struct err *err)
 {
-	struct front_job job = {.options = options};
-	struct process process = {0};
-	enum process_end end;
-	int status = 0;
-	int rc = -1;
+	struct front_shared *shared;
+	struct err own = {0};
+	int lock = -1;
+	int rc;
 
-	job.shared = mmap(NULL, sizeof(*job.shared), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (job.shared == MAP_FAILED)
-		return err_set_errno(err, ERR_IO, "shared memory");
-	if (process_start(&process, "front", front_main, &job,
-		options->deadline_ms + FRONT_GRACE_MS, err) < 0)
-		goto out;
-	end = process_wait(&process, &status);
-	*out_counters = job.shared->counters;
-	if (end == PROCESS_EXITED && status == EXIT_DONE) {
-		rc = 0;
-	} else if (end == PROCESS_EXITED && job.shared->err.class != ERR_NONE) {
-		if (err != NULL)
-			*err = job.shared->err;
-	} else {
-		(void)err_set(err, ERR_TEMPORARY,
-		    end == PROCESS_TIMED_OUT
-			? "the front did not end in time (%s)"
-			: "the front died (%s)",
-		    options->endpoint);
+	if (!options->beside) {
+		lock = spoke_lock(options->conf, FRONT_LOCK, 0, &own);
+		if (lock < 0)
+			return err_set_code(err, own.class,
+			    own.class == ERR_TEMPORARY ? FRONT_BUSY : 0, "%s",
+			    own.message);
 	}
-out:
-	(void)munmap(job.shared, sizeof(*job.shared));
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED) {
+		rc = err_set_errno(err, ERR_IO, "shared memory");
+	} else {
+		rc = front_fork(options, shared, err);
+		*out_counters = shared->counters;
+		(void)munmap(shared, sizeof(*shared));
+	}
+	if (lock >= 0)
+		(void)close(lock);
 	return rc;
 }

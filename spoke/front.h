@@ -20,13 +20,17 @@ struct front_options {
 	/* NULL: the spoke's own from STATE/keys. */
 	const struct key_pair *curve;
 	const char *spool_root;
+	bool beside; /* may run beside another front: its spool is its own */
 	unsigned expect_messages; /* wait until that many came */
 	int64_t deadline_ms;
 };
 
+/* err->code when another front works on the spool already. */
+#define FRONT_BUSY 1
+
 /* Delivers the out box and takes what the hub has, in a forked process. Class
- * temporary when the hub does not answer in time; counters hold what was moved
- * nevertheless. */
+ * temporary when the hub does not answer in time, or another front is at work
+ * (FRONT_BUSY); counters hold what was moved nevertheless. */
 int front_once(const struct front_options *options,
     struct carrier_counters *out_counters, struct err *err) ERR_WUR;
 

@@ -286,6 +286,7 @@ exchange(struct joiner *j, int64_t wait_ms, struct err *err)
 	    .endpoint = j->invitation.address,
 	    .hub_curve = j->invitation.hub_curve,
 	    .spool_root = j->root,
+	    .beside = true,
 	    .expect_messages = 1,
 	    .deadline_ms = wait_ms};
 	struct key_pair curve;
