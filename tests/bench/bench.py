@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -28,31 +29,102 @@ from testbed.slapd import ldif                         # noqa: E402
 from testbed.star import Star                          # noqa: E402
 from testbed.table import table                        # noqa: E402
 
-READ = ('cn sn givenName displayName mail telephoneNumber mobile title o '
-        'departmentNumber street l postalCode physicalDeliveryOfficeName uid '
-        'entryUUID objectClass').split()
+# Exactly the search that galspoke makes in an OpenLDAP directory.
+FILTER = '(&(mail=*)(objectClass=inetOrgPerson))'
+READ = ('entryUUID objectClass uid departmentNumber userSMIMECertificate cn '
+        'description displayName employeeNumber employeeType '
+        'facsimileTelephoneNumber givenName homePhone initials l mail mobile '
+        'o ou pager physicalDeliveryOfficeName postOfficeBox postalCode sn '
+        'st street telephoneNumber title labeledURI').split()
 HUB = 'resend = "1s";\nevery = "1s";\nforeign_limit = 1000000;'
 ALWAYS = 'proof = "0";'     # read everything each time
 LOOSE = 'max_delete_percent = 100;\n\t\tmax_delete_count = 1000000;'
+LIFETIME = 24               # s, of a manifest
+SAMPLE = 0.01               # s between two looks at the memory of processes
 
 
-def timed(action):
-    began = time.monotonic()
-    action()
-    return time.monotonic() - began
+class Run:
+    """One command run to its end: seconds, and CPU seconds of it, of the
+    children that it waited for, and of the server that it worked with."""
+
+    def __init__(self, argv, server, env=None):
+        before, began = cpu(server), time.monotonic()
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.PIPE,
+                                 env=dict(os.environ, **(env or {})))
+        message = child.stderr.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        self.wall = time.monotonic() - began
+        self.own = usage.ru_utime + usage.ru_stime
+        self.cpu = self.own + cpu(server) - before
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if status:
+            raise RuntimeError('%s: %s' % (argv, message.decode()[-1000:]))
 
 
-def wait4(argv):
-    """(seconds, greatest resident set in MiB of it and its children)."""
-    began = time.monotonic()
-    child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
-                             stdout=subprocess.DEVNULL,
-                             stderr=subprocess.PIPE)
-    message = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    if status:
-        raise RuntimeError('%s: %s' % (argv, message.decode()[-1000:]))
-    return time.monotonic() - began, usage.ru_maxrss / 1024
+class Memory(threading.Thread):
+    """Greatest resident set of each process below some, by its name. The
+    kernel keeps the peak, so that sampling loses only a process's last
+    moments; ru_maxrss would include the Python that forked it."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.roots, self.peaks, self.ended = {}, {}, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.ended.wait(SAMPLE):
+            for pid, name in list(self.roots.items()):
+                self.look(pid, name, pid)
+                for child in process.children(pid):
+                    self.look(child, name, pid)
+
+    def look(self, pid, name, root):
+        try:
+            with open('/proc/%d/status' % pid) as f:
+                fields = dict(line.split(':', 1) for line in f)
+            peak = int(fields['VmHWM'].split()[0]) / 1024
+            own = fields['Name'].strip()
+        except (OSError, KeyError, ValueError):
+            return
+        if not own.startswith('gal') and 'front' not in own:
+            return          # between fork and exec it is a Python
+        key = name if pid == root else '%s, %s' % (
+            name, 'front' if 'front' in own else 'worker')
+        self.peaks[key] = max(peak, self.peaks.get(key, 0))
+
+    def watch(self, argv, name):
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL)
+        self.roots[child.pid] = name
+        status = child.wait()
+        del self.roots[child.pid]
+        if status:
+            raise RuntimeError('%s: exit status %d' % (argv, status))
+
+    def end(self):
+        self.ended.set()
+        self.join()
+        return self.peaks
+
+
+def cpu(server):
+    """CPU seconds of a server's process and of the children it reaped."""
+    return _spent(server.child.pid)
+
+
+def _spent(pid):
+    try:
+        with open('/proc/%d/stat' % pid) as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+    except OSError:
+        return 0
+    return sum(int(n) for n in fields[11:15]) / os.sysconf('SC_CLK_TCK')
+
+
+def middle(runs, field='wall'):
+    return statistics.median(getattr(run, field) for run in runs)
 
 
 class Bench:
@@ -100,42 +172,72 @@ class Bench:
         count = self.options.entries
         source = self.directory('big', count)
         star = self.star('star-read')
-        spoke = star.join('big', source, domains=['west.example'],
-                          export_extra=ALWAYS + LOOSE)
+        spokes = [star.join('big%d' % number, source,
+                            domains=['west%d.example' % number],
+                            export_extra=ALWAYS + LOOSE)
+                  for number in range(3)]
         search = ['ldapsearch', '-LLL', '-x', '-H', source.uri, '-D',
                   source.service_dn, '-y', source.password_file, '-b',
-                  source.staff, '-E', 'pr=1000/noprompt', '(mail=*)'] + READ
-        os.environ['LDAPTLS_CACERT'] = source.ca
-
-        def searched():
-            return timed(lambda: subprocess.run(
-                search, stdout=subprocess.DEVNULL, check=True))
-
-        searched()
-        base = statistics.median(searched() for _ in range(3))
-        self.note('ldapsearch of %d entries' % count, base, 's')
-        export = spoke.prefix() + ['run', 'staff', '--no-wait']
-        first, _ = wait4(export)
-        self.note('first publication / ldapsearch', first / base, '', 1.8)
-        spoke.export(timeout=600)
-        same = statistics.median(wait4(export)[0] for _ in range(3))
-        self.note('unchanged read and diff / ldapsearch', same / base, '', 1.3)
-        self.changes(star, spoke, source)
+                  source.staff, '-E', 'pr=1000/noprompt', FILTER] + READ
+        environment = {'LDAPTLS_CACERT': source.ca}
+        argv = [spoke.prefix() + ['run', 'staff', '--no-wait']
+                for spoke in spokes]
+        Run(search, source, environment)
+        # Turn by turn, so that whatever else the machine does hits all.
+        plain, first, same = [], [], []
+        for line in argv:
+            plain.append(Run(search, source, environment))
+            first.append(Run(line, source))
+        for line in argv + argv[:2]:
+            plain.append(Run(search, source, environment))
+            same.append(Run(line, source))
+        self.note('ldapsearch of %d entries' % count, middle(plain), 's')
+        for name, runs, aim in (
+                ('first publication', first, 1.8),
+                ('unchanged read and diff', same, 1.3)):
+            self.note('%s / ldapsearch' % name,
+                      middle(runs) / middle(plain), '', aim)
+            self.note('%s / ldapsearch, CPU with slapd' % name,
+                      middle(runs, 'cpu') / middle(plain, 'cpu'), '')
         self.finish(star)
         self.finish(source)
 
-    def changes(self, star, spoke, source):
+    def changes(self):
+        """What 100 changes and a quiet stream cost on the wire, counted in
+        both directions on the link of a serving spoke."""
+        source = self.directory('live', self.options.entries)
+        star = self.star('star-live')
+        spoke = star.join('live', source, domains=['west.example'],
+                          export_extra=ALWAYS + LOOSE + 'every = "1h";\n'
+                          '\t\tlifetime = "%ds";' % LIFETIME)
+        spoke.export(timeout=600)
+        began = time.monotonic()
+        spoke.serve()
+        star.eventually(lambda: connected(spoke))
         rows = list(source.search(source.staff, '(mail=*)', ['1.1']))[:100]
         for number, dn in enumerate(rows):
             source.modify(dn, title='Changed %d' % number)
-        sent = star.wire.total()
-        spoke.export(timeout=600)
-        sent = star.wire.total() - sent
+        sent = self.sent(star, lambda: spoke.export(timeout=600))
         bodies = changed_bodies(spoke, 100)
         zipped = len(gzip.compress(b''.join(bodies), 6))
+        self.note('100 changes: gzip -6 of their bodies', zipped, 'B')
         self.note('100 changes: bytes on the wire', sent, 'B',
                   1.3 * zipped + 1500)
-        self.note('100 changes: gzip -6 of their bodies', zipped, 'B')
+        began = time.monotonic()
+        self.note('unchanged cycle: bytes on the wire',
+                  self.sent(star, spoke.export), 'B', 0)
+        time.sleep(max(0, began + LIFETIME / 3 - time.monotonic()))
+        self.note('manifest signed again: bytes on the wire',
+                  self.sent(star, spoke.export), 'B', 1536)
+        spoke.stop()
+        self.finish(star)
+        self.finish(source)
+
+    def sent(self, star, action):
+        before = star.wire.total()
+        action()
+        time.sleep(1)       # for what both say at the end
+        return star.wire.total() - before
 
     def importing(self):
         count = min(10000, self.options.entries)
@@ -148,19 +250,20 @@ class Bench:
         south.fetch()
         north.export(timeout=600)
         star.eventually(lambda: waiting(star.hub.box('DST')))
-        took, _ = wait4(south.prefix() + ['run', 'partners'])
+        took = Run(south.prefix() + ['run', 'partners'], target)
         path = os.path.join(self.scratch, 'contacts.ldif')
         with open(path, 'wb') as out:
             for dn, entry in target.search(target.partners,
                                            target.contact_filter).items():
                 out.write(ldif(dn.replace('dc=dst', 'dc=ref'), entry))
-        added = timed(lambda: subprocess.run(
+        added = Run(
             ['ldapadd', '-x', '-H', plain.uri, '-D', plain.service_dn, '-y',
-             plain.password_file, '-f', path], check=True,
-            stdout=subprocess.DEVNULL,
-            env=dict(os.environ, LDAPTLS_CACERT=plain.ca)))
-        self.note('ldapadd of %d contacts' % count, added, 's')
-        self.note('first import / ldapadd', took / added, '', 1.0)
+             plain.password_file, '-f', path], plain,
+            {'LDAPTLS_CACERT': plain.ca})
+        self.note('ldapadd of %d contacts' % count, added.wall, 's')
+        self.note('first import / ldapadd', took.wall / added.wall, '', 1.0)
+        self.note('first import / ldapadd, CPU with slapd',
+                  took.cpu / added.cpu, '')
         self.note('contacts missing after it',
                   count - len(target.contacts(['mail'])), '', 0)
         for part in (star, source, target, plain):
@@ -169,23 +272,16 @@ class Bench:
     def idle(self):
         source, target = self.directory('one', 1000), self.directory('two')
         star = self.star('star-idle')
-        north = star.join('one', source, domains=['west.example'],
-                          export_extra='lifetime = "30s";')
+        north = star.join('one', source, domains=['west.example'])
         south = star.join('two', target)
         for _ in range(2):
             north.export()
             south.fetch()
-        took = [wait4(north.prefix() + ['run', 'staff'])[0] +
-                wait4(south.prefix() + ['run', 'partners'])[0]
-                for _ in range(5)]
+        took = [Run(north.prefix() + ['run', 'staff'], source).wall +
+                Run(south.prefix() + ['run', 'partners'], target).wall
+                for _ in range(9)]
         self.note('unchanged export and import', 1000 *
                   statistics.median(took), 'ms', 150)
-        time.sleep(11)      # a third of the lifetime
-        up, _ = star.wire.bytes()
-        north.export()
-        now, _ = star.wire.bytes()
-        self.note('manifest signed again: bytes to the hub', now - up, 'B',
-                  1500)
         for part in (star, source, target):
             self.finish(part)
 
@@ -241,23 +337,25 @@ class Bench:
                               domains=['west.example'])
             south = star.join('sink%d' % count, target)
             south.fetch()
-            _, exporter = wait4(north.prefix() + ['run', 'staff'])
-            _, importer = wait4(south.prefix() + ['run', 'partners'])
-            hub = hub_peak(star.hub)
-            peaks[count] = {'export': exporter, 'import': importer,
-                            'hub': hub}
+            memory = Memory()
+            memory.roots[star.hub.child.pid] = 'hub'
+            memory.watch(north.prefix() + ['run', 'staff'], 'export')
+            memory.watch(south.prefix() + ['run', 'partners'], 'import')
+            peaks[count] = memory.end()
+            missing = count - len(target.search(
+                target.partners, target.contact_filter, ['1.1']))
+            self.note('contacts missing of %d' % count, missing, '', 0)
             for part in (star, source, target):
                 self.finish(part)
-                shutil.rmtree(getattr(part, 'home', '/nonexistent'),
-                              ignore_errors=True)
+                shutil.rmtree(part.home if part is not star else
+                              part.scratch)
         small, large = sorted(peaks)
-        for name in ('export', 'import', 'hub'):
-            self.note('peak memory, %s, %d objects' % (name, small),
-                      peaks[small][name], 'MiB', 64)
-            self.note('peak memory, %s, %d objects' % (name, large),
-                      peaks[large][name], 'MiB', 64)
-            self.note('peak memory, %s, growth' % name,
-                      peaks[large][name] / peaks[small][name], '', 1.1)
+        for name in sorted(set(peaks[small]) | set(peaks[large])):
+            for count in (small, large):
+                self.note('peak memory, %s, %d objects' % (name, count),
+                          peaks[count].get(name, 0), 'MiB', 64)
+            self.note('peak memory, %s, growth' % name, peaks[large].get(
+                name, 0) / peaks[small].get(name, 1), '', 1.1)
 
 
 def entries(server, count):
@@ -285,33 +383,29 @@ def changed_bodies(spoke, count):
         link.close()
 
 
-def hub_cpu(hub):
-    """Seconds of the supervisor and the workers it reaped: not the front,
-    which does nothing but CURVE and copying."""
-    with open('/proc/%d/stat' % hub.child.pid) as f:
-        fields = f.read().rsplit(')', 1)[1].split()
-    return sum(int(n) for n in fields[11:15]) / os.sysconf('SC_CLK_TCK')
-
-
-def hub_peak(hub):
-    """Greatest resident set of any process of the hub; ends it."""
-    front = max(_high_water(pid) for pid in
-                [hub.child.pid] + process.children(hub.child.pid))
-    hub.child.terminate()
-    _, _, usage = os.wait4(hub.child.pid, 0)
-    hub.child.returncode = 0
-    return max(front, usage.ru_maxrss / 1024)
-
-
-def _high_water(pid):
+def connected(spoke):
     try:
-        with open('/proc/%d/status' % pid) as f:
-            for line in f:
-                if line.startswith('VmHWM:'):
-                    return int(line.split()[1]) / 1024
+        with open(os.path.join(spoke.state, 'front.json')) as f:
+            there = json.load(f)['connected']
+    except FileNotFoundError:
+        there = False
+    assert there
+
+
+def hub_cpu(hub):
+    """CPU seconds of the supervisor and its workers, running or reaped: not
+    the front, which does nothing but CURVE and copying."""
+    return _spent(hub.child.pid) + sum(
+        _spent(pid) for pid in process.children(hub.child.pid)
+        if 'front' not in _name(pid))
+
+
+def _name(pid):
+    try:
+        with open('/proc/%d/comm' % pid) as f:
+            return f.read()
     except OSError:
-        pass
-    return 0
+        return 'front'
 
 
 def main():
@@ -320,14 +414,15 @@ def main():
     parser.add_argument('--build', default='build')
     parser.add_argument('--entries', type=int, default=100000)
     parser.add_argument('--large', type=int, default=500000)
-    parser.add_argument('--only', help='read, importing, idle, fan_out or '
-                        'memory')
+    parser.add_argument('--only', help='idle, read, changes, importing, '
+                        'fan_out or memory')
     options = parser.parse_args()
     os.environ['GALRELAY_BUILD'] = os.path.abspath(options.build)
     bench = Bench(options)
     status = 0
     try:
-        for name in ('idle', 'read', 'importing', 'fan_out', 'memory'):
+        for name in ('idle', 'read', 'changes', 'importing', 'fan_out',
+                     'memory'):
             if options.only in (None, name):
                 try:
                     getattr(bench, name)()
