@@ -4,6 +4,8 @@
 #include "common/base/clock.h"
 
 #define EXCHANGE_POLL_US 50000
+/* An answer to an acknowledgement may come with its delivery, and so on. */
+#define EXCHANGE_ANSWERS_MAX 3
 
 static void
 fetch_add(struct fetch_result *sum, const struct fetch_result *r)
@@ -105,7 +107,13 @@ round_end(struct exchange *e, int rc, const struct err *trouble,
 			*err = *trouble;
 		return -1;
 	}
-	return fetch.acknowledged ? front_round(e, 0, wait_ms, err) : 0;
+	/* What comes while acknowledgements leave must not lie until the next
+	 * round: that would wait for a message which is here. */
+	for (int i = 0; fetch.acknowledged && i < EXCHANGE_ANSWERS_MAX; i++)
+		if (front_round(e, 0, wait_ms, err) < 0 ||
+		    fetch_round(e, &fetch, err) < 0)
+			return -1;
+	return 0;
 }
 
 int
