@@ -1,6 +1,8 @@
 #include "spoke/address.h"
 
 #define ADDRESS_LOCAL_MAX 64
+/* A path has 256 octets with its angle brackets. */
+#define ADDRESS_MAX 254
 #define ADDRESS_DOMAIN_MAX 253
 #define ADDRESS_LABEL_MAX 63
 
@@ -81,7 +83,7 @@ address_smtp_valid(struct slice mail)
 {
 	size_t at = slice_find(mail, '@');
 
-	if (at == SIZE_MAX)
+	if (at == SIZE_MAX || mail.len > ADDRESS_MAX)
 		return false;
 	return address_local_valid(slice_sub(mail, 0, at)) &&
 	       address_domain_valid(slice_sub(mail, at + 1, mail.len));

@@ -26,7 +26,8 @@ enum address_type address_parse(struct slice value, struct slice *out_rest);
 
 /* Is this local@domain: one @ outside of quotes, a local part of 1..64 octets
  * without blanks, control bytes or angle brackets, and a domain of letters,
- * digits and hyphens with at least one dot (RFC 5321, RFC 1035 lengths)?
+ * digits and hyphens with at least one dot, 254 octets in all (RFC 5321
+ * section 4.5.3.1.3, RFC 1035 lengths)?
  * Octets above 127 must be UTF-8 (RFC 6531). */
 bool address_smtp_valid(struct slice mail);
 

@@ -3,6 +3,7 @@
 #include <ldap.h>
 
 #include "common/base/log.h"
+#include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "spoke/apply.h"
 
@@ -16,6 +17,7 @@ struct apply {
 	struct arena *arena; /* reset per change */
 	struct writer *writer;
 	unsigned uncommitted;
+	bool again;
 };
 
 static const enum importdb_op apply_order[] = {
@@ -90,6 +92,47 @@ apply_count(struct apply *apply, enum importdb_op op)
 	}
 }
 
+/* The name is in use, by an entry that we may not see or in a spelling that the
+ * directory takes for the same: another serial next time. */
+static int
+apply_name_refused(
+    struct apply *apply, const struct importdb_change *change, struct err *err)
+{
+	bool rename = change->op == IMPORTDB_RENAME;
+	struct err ignored = {0};
+	struct buf scope;
+	struct buf name;
+	int rc = 0;
+
+	buf_init(&scope, LIMIT_OBJECT_BYTES);
+	buf_init(&name, LIMIT_OBJECT_BYTES);
+	if (dn_normalize(dn_parent(change->dn), &scope, &ignored) == 0 &&
+	    dn_rdn_value(
+		rename ? change->new_rdn : change->dn, &name, &ignored) == 0) {
+		apply->again = true;
+		rc = importdb_name_refuse(
+		    apply->db, buf_cstr(&scope), buf_slice(&name), err);
+	}
+	buf_fini(&name);
+	buf_fini(&scope);
+	return rc;
+}
+
+static int
+apply_refused(struct apply *apply, const struct importdb_change *change,
+    const struct writer_result *result, struct err *err)
+{
+	if (apply_quarantine(apply, change, result, err) != 0)
+		return -1;
+	if (result->code == LDAP_ALREADY_EXISTS &&
+	    apply_name_refused(apply, change, err) != 0)
+		return -1;
+	if (change->op != IMPORTDB_RENAME)
+		return 0;
+	/* What else changed can still be written, under the old name. */
+	return importdb_plan_redirect(apply->db, change, err);
+}
+
 static int
 apply_result(void *arg, const struct writer_result *result, struct err *err)
 {
@@ -99,15 +142,14 @@ apply_result(void *arg, const struct writer_result *result, struct err *err)
 
 	if (rc <= 0)
 		return rc;
-	if (apply_succeeded(result)) {
+	if (!apply_succeeded(result))
+		rc = apply_refused(apply, &change, result, err);
+	else {
 		apply_count(apply, change.op);
-		if (change.op == IMPORTDB_DELETE)
-			rc = importdb_link_drop(
-			    apply->db, change.member, &change.object, err);
-		else
-			rc = 0;
-	} else {
-		rc = apply_quarantine(apply, &change, result, err);
+		rc = change.op == IMPORTDB_DELETE
+			 ? importdb_link_drop(
+			       apply->db, change.member, &change.object, err)
+			 : 0;
 	}
 	if (rc == 0)
 		rc = importdb_plan_drop(apply->db, result->cookie, err);
@@ -205,31 +247,38 @@ apply_kind(struct apply *apply, enum importdb_op op, struct err *err)
 	return rc < 0 ? -1 : writer_barrier(apply->writer, err);
 }
 
+static int
+apply_all(struct apply *apply, struct session *session, struct err *err)
+{
+	size_t i;
+	int rc = importdb_trouble_clear(apply->db, "quarantined", err);
+
+	if (rc == 0)
+		rc = writer_open(
+		    session, apply_result, apply, &apply->writer, err);
+	for (i = 0; rc == 0 && i < sizeof(apply_order) / sizeof(apply_order[0]);
+	     i++)
+		rc = apply_kind(apply, apply_order[i], err);
+	if (rc != 0) {
+		writer_abort(apply->writer);
+		return -1;
+	}
+	return writer_close(apply->writer, err);
+}
+
 int
 apply_run(struct session *session, struct importdb *db,
-    struct import_result *out_result, struct err *err)
+    struct import_result *out_result, bool *out_again, struct err *err)
 {
 	struct apply apply = {.db = db, .result = out_result};
-	size_t i;
 	int rc;
 
+	*out_again = false;
 	apply.arena = arena_new(APPLY_ARENA_BYTES);
 	rc = importdb_begin(db, err);
 	if (rc != 0)
 		goto out;
-	rc = importdb_trouble_clear(db, "quarantined", err);
-	if (rc == 0)
-		rc = writer_open(
-		    session, apply_result, &apply, &apply.writer, err);
-	for (i = 0; rc == 0 && i < sizeof(apply_order) / sizeof(apply_order[0]);
-	     i++)
-		rc = apply_kind(&apply, apply_order[i], err);
-	if (rc == 0) {
-		rc = writer_close(apply.writer, err);
-		apply.writer = NULL;
-	}
-	if (apply.writer != NULL)
-		writer_abort(apply.writer);
+	rc = apply_all(&apply, session, err);
 	if (rc == 0) {
 		rc = importdb_commit(db, err);
 	} else {
@@ -239,6 +288,7 @@ apply_run(struct session *session, struct importdb *db,
 		if (importdb_commit(db, &ignored) != 0)
 			importdb_rollback(db);
 	}
+	*out_again = apply.again;
 out:
 	arena_free(apply.arena);
 	return rc;

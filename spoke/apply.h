@@ -11,9 +11,12 @@
 #include "spoke/import.h"
 #include "spoke/importdb.h"
 
-/* Counts what was done into the result. -1 when the connection was lost: what
- * was written stays, the rest waits for the next run. */
+/* Counts what was done into the result. *out_again: a name was in use that the
+ * survey does not show; it is noted, and another plan takes another. -1 when
+ * the connection was lost: what was written stays, the rest waits for the next
+ * run.
+ */
 int apply_run(struct session *session, struct importdb *db,
-    struct import_result *out_result, struct err *err) ERR_WUR;
+    struct import_result *out_result, bool *out_again, struct err *err) ERR_WUR;
 
 #endif

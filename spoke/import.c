@@ -4,21 +4,26 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/ldap/dn.h"
 #include "common/wire/crypto.h"
 #include "spoke/apply.h"
 #include "spoke/guard.h"
-#include "spoke/import.h"
+#include "spoke/import_internal.h"
 #include "spoke/plan.h"
 #include "spoke/survey.h"
 
-#define IMPORT_NOTE_DONE                                                       \
-	"done"                  /* fingerprint of what the last run made true  \
-				 */
-#define IMPORT_NOTE_MARK "mark" /* the directory's mark right after it */
-#define IMPORT_NOTE_READ "read" /* when it was last surveyed, Unix ms */
+/* Fingerprint of what the last complete run made true; the directory's mark
+ * right after it; when it was surveyed (Unix ms). */
+#define IMPORT_NOTE_DONE "done"
+#define IMPORT_NOTE_MARK "mark"
+#define IMPORT_NOTE_READ "read"
 #define IMPORT_NOTE_MAX (1024 * 1024)
 /* How soon a refused object is tried again when nothing else happens. */
 #define IMPORT_RETRY_MS CLOCK_HOUR_MS
+/* Rises when the same objects become other contacts than before. */
+#define IMPORT_FORM 1
+/* Plans of one run: the second settles what the first one freed. */
+#define IMPORT_PASSES 3
 
 struct import {
 	const struct import_input *in;
@@ -27,6 +32,8 @@ struct import {
 	struct session *session;
 	struct dialect *dialect;
 	struct plan_stream *streams;
+	const char **others; /* OUs of the other policies */
+	size_t other_count;
 	struct arena *arena; /* of the run: tags of manifests */
 };
 
@@ -85,6 +92,20 @@ import_open_stream(struct import *import, const struct import_stream *from,
 	return rc;
 }
 
+static bool
+import_ended_by_hub(const struct registry_member *owner, const char *stream)
+{
+	size_t i;
+
+	for (i = 0; i < owner->ended_count; i++)
+		if (registry_name_equal(owner->ended_streams[i], stream))
+			return true;
+	return false;
+}
+
+/* What the hub alone says (a revocation, an end) has been accepted by the
+ * operator when the caller does not hold the stream: it then carries nothing
+ * any more. */
 static int
 import_stream(struct import *import, const struct import_stream *from,
     struct plan_stream *stream, struct err *err)
@@ -92,20 +113,16 @@ import_stream(struct import *import, const struct import_stream *from,
 	stream->member = from->member;
 	stream->stream = from->stream;
 	stream->owner = registry_find(import->in->registry, from->member);
-	if (strcmp(from->member, import->in->me) == 0) {
+	if (registry_name_equal(from->member, import->in->me))
 		/* Own objects never come back, and hold nobody up. */
-		stream->selected = false;
 		return 0;
-	}
 	if (from->held != NULL)
 		import_hold(import, stream, from->held);
 	else if (stream->owner == NULL)
 		import_hold(import, stream,
 		    "the registry does not know its member any more");
-	else if (stream->owner->revoked)
-		import_hold(
-		    import, stream, "its member was revoked by the hub");
-	else
+	else if (!stream->owner->revoked &&
+		 !import_ended_by_hub(stream->owner, from->stream))
 		return import_open_stream(import, from, stream, err);
 	return 0;
 }
@@ -116,7 +133,7 @@ import_streams(struct import *import, struct err *err)
 	size_t i;
 
 	import->streams =
-	    mem_calloc(import->in->stream_count, sizeof(*import->streams));
+	    mem_calloc(import->in->stream_count + 1, sizeof(*import->streams));
 	for (i = 0; i < import->in->stream_count; i++)
 		if (import_stream(import, &import->in->streams[i],
 			&import->streams[i], err) != 0)
@@ -150,7 +167,13 @@ import_fingerprint(struct import *import, uint8_t out[CRYPTO_HASH_LEN])
 	struct crypto_hash *hash = crypto_hash_new();
 	size_t i;
 
+	import_hash_number(hash, IMPORT_FORM);
 	import_hash_text(hash, policy->into);
+	for (i = 0; i < import->other_count; i++)
+		import_hash_text(hash, import->others[i]);
+	import_hash_text(hash, dialect_provenance_attribute(import->dialect));
+	import_hash_number(hash, (uint64_t)dialect_kind(import->dialect));
+	import_hash_number(hash, policy->tag_count);
 	for (i = 0; i < policy->tag_count; i++)
 		import_hash_text(hash, policy->tags[i]);
 	import_hash_number(hash, (uint64_t)policy->hidden);
@@ -256,7 +279,9 @@ import_unchanged(
 	if (rc == 0)
 		rc =
 		    importdb_note_get(import->db, IMPORT_NOTE_MARK, &then, err);
-	if (rc == 0 && slice_equal(buf_slice(&then), buf_slice(&now))) {
+	/* A directory without a mark is read every time. */
+	if (rc == 0 && now.len > 0 &&
+	    slice_equal(buf_slice(&then), buf_slice(&now))) {
 		import->result->unchanged = true;
 		import->result->quarantined = quarantined;
 		rc = importdb_trouble_each(
@@ -293,9 +318,34 @@ import_max(const void *arg, const char *name)
 	return dialect_attribute_max(arg, name);
 }
 
-/* Survey and plan in one transaction: a plan never outlives its survey. */
+/* Survey and plan in one transaction: a plan never outlives its survey, and
+ * what the former run made true is not known to be so any more. */
 static int
-import_plan(struct import *import, struct err *err)
+import_plan_all(struct import *import, struct plan_input *plan, struct err *err)
+{
+	const struct survey_options survey = {
+	    .session = import->session,
+	    .dialect = import->dialect,
+	    .into = import->in->policy->into,
+	    .realm = import->in->registry->realm,
+	    .page_size = import->in->conf->directory.page_size,
+	};
+
+	if (importdb_begin(import->db, err) != 0)
+		return -1;
+	if (importdb_note_set(import->db, IMPORT_NOTE_DONE, SLICE_NULL, err) !=
+		0 ||
+	    survey_run(&survey, import->db, err) != 0 ||
+	    plan_make(plan, import->result, err) != 0 ||
+	    guard_check(plan, import->result, err) != 0) {
+		importdb_rollback(import->db);
+		return -1;
+	}
+	return importdb_commit(import->db, err);
+}
+
+static int
+import_plan(struct import *import, uint64_t *out_blocked, struct err *err)
 {
 	const struct plan_schema schema = {
 	    .arg = import->dialect,
@@ -306,13 +356,6 @@ import_plan(struct import *import, struct err *err)
 	    .equal = import_equal,
 	    .attribute_max = import_max,
 	};
-	const struct survey_options survey = {
-	    .session = import->session,
-	    .dialect = import->dialect,
-	    .into = import->in->policy->into,
-	    .realm = import->in->registry->realm,
-	    .page_size = import->in->conf->directory.page_size,
-	};
 	struct plan_input plan = {
 	    .db = import->db,
 	    .policy = import->in->policy,
@@ -321,17 +364,79 @@ import_plan(struct import *import, struct err *err)
 	    .streams = import->streams,
 	    .stream_count = import->in->stream_count,
 	    .schema = &schema,
+	    .others = import->others,
+	    .other_count = import->other_count,
 	};
+	size_t i;
 
-	if (importdb_begin(import->db, err) != 0)
-		return -1;
-	if (survey_run(&survey, import->db, err) != 0 ||
-	    plan_make(&plan, import->result, err) != 0 ||
-	    guard_check(&plan, import->result, err) != 0) {
-		importdb_rollback(import->db);
-		return -1;
+	for (i = 0; i < plan.stream_count; i++) {
+		plan.streams[i].contacts = 0;
+		plan.streams[i].deletions = 0;
 	}
-	return importdb_commit(import->db, err);
+	if (dialect_load(import->dialect, err) != 0 ||
+	    import_plan_all(import, &plan, err) != 0)
+		return -1;
+	*out_blocked = plan.blocked;
+	return 0;
+}
+
+static uint64_t
+import_written(const struct import_result *result)
+{
+	return result->added + result->modified + result->renamed +
+	       result->deleted;
+}
+
+/* One plan and its writing. *out_again: another pass may do what this one could
+ * not, because it freed addresses or met a name in use. */
+static int
+import_pass(struct import *import, bool *out_again, struct err *err)
+{
+	uint64_t before = import_written(import->result);
+	uint64_t blocked = 0;
+	bool collided = false;
+
+	*out_again = false;
+	if (import_plan(import, &blocked, err) != 0 ||
+	    apply_run(import->session, import->db, import->result, &collided,
+		err) != 0)
+		return -1;
+	*out_again = collided ||
+		     (blocked > 0 && import_written(import->result) > before);
+	return 0;
+}
+
+/* What each pass counts anew; what the first found right stays counted. */
+static void
+import_recount(const struct import_result *start, struct import_result *result)
+{
+	struct import_result next = *start;
+
+	next.added = result->added;
+	next.modified = result->modified;
+	next.renamed = result->renamed;
+	next.deleted = result->deleted;
+	*result = next;
+}
+
+static int
+import_passes(struct import *import, bool *out_settled, struct err *err)
+{
+	struct import_result start = *import->result;
+	uint64_t same = 0;
+	bool again = true;
+	int pass;
+
+	for (pass = 0; again && pass < IMPORT_PASSES; pass++) {
+		import_recount(&start, import->result);
+		if (import_pass(import, &again, err) != 0)
+			return -1;
+		if (pass == 0)
+			same = import->result->same;
+	}
+	import->result->same = same;
+	*out_settled = !again;
+	return 0;
 }
 
 /* The mark is taken after our own writes; whoever wrote between survey and mark
@@ -373,31 +478,52 @@ import_work(struct import *import, struct err *err)
 	uint8_t digest[CRYPTO_HASH_LEN];
 	struct slice fingerprint = slice_make(digest, sizeof(digest));
 	int64_t read_ms = clock_now_ms();
+	bool settled;
 	int rc;
 
-	import_fingerprint(import, digest);
 	if (import_connect(import, err) != 0)
 		return -1;
+	import_fingerprint(import, digest);
 	rc = import->in->force ? 0 : import_unchanged(import, fingerprint, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (import_plan(import, err) != 0 ||
-	    apply_run(import->session, import->db, import->result, err) != 0 ||
+	if (import_passes(import, &settled, err) != 0 ||
 	    importdb_trouble_each(
 		import->db, import_first_quarantined, import->result, err) != 0)
 		return -1;
-	return import_remember(import, fingerprint, read_ms, err);
+	/* What is not settled is planned again by the next run. */
+	return import_remember(
+	    import, settled ? fingerprint : SLICE_NULL, read_ms, err);
 }
 
-static char *
-import_db_path(
-    const struct spoke_conf *conf, const struct import_policy *policy)
+/* Each policy owns its OU: two that shared one, or one inside the other, would
+ * delete each other's contacts. */
+static int
+import_others(struct import *import, struct err *err)
 {
-	char *name = mem_printf("import-%s.db", policy->name);
-	char *path = spoke_conf_state_path(conf, name);
+	const struct spoke_conf *conf = import->in->conf;
+	const char *into = import->in->policy->into;
+	size_t i;
 
-	free(name);
-	return path;
+	import->others =
+	    mem_calloc(conf->import_count + 1, sizeof(*import->others));
+	for (i = 0; i < conf->import_count; i++) {
+		const struct import_policy *other = &conf->imports[i];
+
+		if (strcmp(other->name, import->in->policy->name) == 0)
+			continue;
+		if (dn_is_below(other->into, into, true) ||
+		    dn_is_below(into, other->into, true)) {
+			if (!other->enabled)
+				continue;
+			return err_set(err, ERR_CONFIG,
+			    "%s lies in the OU of import %s (%s): give each "
+			    "import an OU of its own",
+			    into, other->name, other->into);
+		}
+		import->others[import->other_count++] = other->into;
+	}
+	return 0;
 }
 
 int
@@ -411,7 +537,9 @@ import_run(const struct import_input *input, struct import_result *out_result,
 
 	memset(out_result, 0, sizeof(*out_result));
 	import.arena = arena_new(IMPORT_NOTE_MAX * 64);
-	rc = importdb_open(path, &import.db, err);
+	rc = import_others(&import, err);
+	if (rc == 0)
+		rc = importdb_open(path, &import.db, err);
 	if (rc == 0)
 		rc = import_streams(&import, err);
 	if (rc == 0)
@@ -419,62 +547,11 @@ import_run(const struct import_input *input, struct import_result *out_result,
 	for (i = 0; import.streams != NULL && i < input->stream_count; i++)
 		replica_close(import.streams[i].replica);
 	free(import.streams);
+	free(import.others);
 	dialect_close(import.dialect);
 	session_close(import.session);
 	importdb_close(import.db);
 	arena_free(import.arena);
 	free(path);
 	return rc == 0 ? 0 : err_prepend(err, "import %s", input->policy->name);
-}
-
-int
-import_release(const struct spoke_conf *conf,
-    const struct import_policy *policy, uint64_t *out_deletions,
-    struct err *err)
-{
-	struct importdb *db = NULL;
-	char *path = import_db_path(conf, policy);
-	int rc = importdb_open(path, &db, err);
-
-	if (rc == 0)
-		rc = guard_release(db, out_deletions, err);
-	importdb_close(db);
-	free(path);
-	return rc == 0 ? 0 : err_prepend(err, "import %s", policy->name);
-}
-
-struct import_notes {
-	import_note_fn *fn;
-	void *arg;
-};
-
-static int
-import_note_one(
-    void *arg, const struct importdb_trouble *trouble, struct err *err)
-{
-	const struct import_notes *notes = arg;
-	struct import_note note = {
-	    .kind = trouble->kind,
-	    .member = trouble->member,
-	    .object = trouble->object,
-	    .reason = trouble->reason,
-	};
-
-	return notes->fn(notes->arg, &note, err);
-}
-
-int
-import_notes(const struct spoke_conf *conf, const struct import_policy *policy,
-    import_note_fn *fn, void *arg, struct err *err)
-{
-	struct import_notes notes = {fn, arg};
-	struct importdb *db = NULL;
-	char *path = import_db_path(conf, policy);
-	int rc = importdb_open(path, &db, err);
-
-	if (rc == 0)
-		rc = importdb_trouble_each(db, import_note_one, &notes, err);
-	importdb_close(db);
-	free(path);
-	return rc;
 }

@@ -6,6 +6,8 @@
  *                        by each run that reads it)
  *   link                 which stream an entry came by; a cache, rebuilt from
  *                        provenance
+ *   refused              names that the directory said are in use although the
+ *                        survey shows nobody who has them
  *   plan                 changes to make, in order; emptied as they are made
  *   quarantine           objects that this directory refused, and why
  *   note                 fingerprint of the last complete run, held plans
@@ -34,8 +36,8 @@ enum importdb_op {
 struct importdb_entry {
 	struct id entry; /* objectGUID or entryUUID here */
 	const char *dn;
-	bool inside; /* below the import OU */
-	bool doomed; /* the plan deletes it */
+	bool inside;         /* below the import OU */
+	uint64_t created_ms; /* by the directory's clock, Unix; 0: not known */
 	const char *member;
 	struct id object;
 	struct slice body; /* its attributes as the directory gave them, encoded
@@ -45,8 +47,7 @@ struct importdb_entry {
 struct importdb_claim {
 	struct id entry;
 	bool ours;
-	bool inside;
-	bool doomed;
+	bool inside;        /* ours and managed, as surveyed; not of a plan */
 	const char *member; /* "" when not ours */
 	struct id object;
 	const char *dn; /* for messages */
@@ -80,10 +81,15 @@ int importdb_entry_put(struct importdb *db, const struct importdb_entry *entry,
 /* member NULL: an entry that is not ours. address is folded. */
 int importdb_claim_put(struct importdb *db, struct slice address,
     const struct importdb_claim *claim, struct err *err) ERR_WUR;
-/* scope: normalised parent DN for cn, "" for nicknames. entry NULL: planned. */
+/* scope: normalised parent DN for cn, "" for nicknames. entry NULL: planned.
+ * Names are kept and compared by their names_key(). */
 int importdb_name_put(struct importdb *db, enum importdb_name_kind kind,
     const char *scope, struct slice name, const struct id *entry,
     struct err *err) ERR_WUR;
+
+/* The directory says that the cn is in use, whoever has it: for good. */
+int importdb_name_refuse(struct importdb *db, const char *scope,
+    struct slice name, struct err *err) ERR_WUR;
 
 /* --- reading; slices and strings are valid until the next call --- */
 /* The managed entry of an object: inside before detached, then the smallest
@@ -95,19 +101,25 @@ int importdb_entry_find(struct importdb *db, const char *member,
  * Without bodies. 1, 0, -1. */
 int importdb_entry_next(struct importdb *db, const struct id *after,
     struct importdb_entry *out_entry, struct err *err) ERR_WUR;
-int importdb_entry_doom(
-    struct importdb *db, const struct id *entry, struct err *err) ERR_WUR;
-/* A claim on the address by anybody but (member, object); claims of entries
- * that are not ours come first. 1, 0, -1. */
+/* The plan deletes the entry, on account of that stream (its index). */
+int importdb_entry_doom(struct importdb *db, const struct id *entry,
+    size_t stream, struct err *err) ERR_WUR;
+/* A claim on the address by anybody but this object; claims of entries that are
+ * not ours come first, then those that this plan made. Contacts that the same
+ * stream dooms give theirs up (it goes or is held with them); those of other
+ * streams keep it. 1, 0, -1. */
+struct importdb_claimant {
+	const char *member;
+	struct id object;
+	size_t stream;
+};
 int importdb_claim_find(struct importdb *db, struct slice address,
-    const char *member, const struct id *object,
-    struct importdb_claim *out_claim, struct err *err) ERR_WUR;
+    const struct importdb_claimant *claimant, struct importdb_claim *out_claim,
+    struct err *err) ERR_WUR;
 /* Is the name taken by anybody but this entry (NULL: anybody)? 1, 0, -1. */
 int importdb_name_taken(struct importdb *db, enum importdb_name_kind kind,
     const char *scope, struct slice name, const struct id *entry,
     struct err *err) ERR_WUR;
-int importdb_counts(struct importdb *db, uint64_t *out_inside,
-    uint64_t *out_detached, struct err *err) ERR_WUR;
 
 /* --- links --- */
 /* A link says by which stream a contact came: evidence that this state once
@@ -143,14 +155,15 @@ int importdb_plan_drop(
 /* Takes all changes of a member's stream out: they are held. */
 int importdb_plan_hold(struct importdb *db, const char *member,
     const char *stream, struct err *err) ERR_WUR;
-/* How many changes of an operation a stream has (NULL, NULL: all streams). */
-int importdb_plan_count(struct importdb *db, enum importdb_op op,
-    const char *member, const char *stream, uint64_t *out_count,
-    struct err *err) ERR_WUR;
+/* A rename was refused: the modification of that object finds it under the old
+ * name. */
+int importdb_plan_redirect(struct importdb *db,
+    const struct importdb_change *rename, struct err *err) ERR_WUR;
 
 /* --- quarantine --- */
 struct importdb_trouble {
-	const char *kind; /* "quarantined", "exists" */
+	/* "quarantined", "exists", "detached", "foreign", "unusable" */
+	const char *kind;
 	const char *member;
 	struct id object;
 	const char *reason;

@@ -2,6 +2,24 @@
 
 #include "spoke/names.h"
 
+struct slice
+names_prefix(struct slice text, size_t max_units)
+{
+	size_t units = 0;
+	size_t at = 0;
+
+	while (at < text.len) {
+		uint8_t c = text.data[at];
+		size_t bytes = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+
+		units += bytes == 4 ? 2 : 1;
+		if (units > max_units || bytes > text.len - at)
+			break;
+		at += bytes;
+	}
+	return slice_trim(slice_sub(text, 0, at));
+}
+
 static struct slice
 names_clean(
     struct slice text, size_t max_chars, bool lines, struct arena *arena)
@@ -31,7 +49,7 @@ names_clean(
 	}
 	cut = slice_trim(slice_make(out, n));
 	if (max_chars > 0)
-		cut = slice_trim(slice_utf8_prefix(cut, max_chars));
+		cut = names_prefix(cut, max_chars);
 	return cut;
 }
 
@@ -76,13 +94,13 @@ names_nickname(struct slice text, struct arena *arena)
 	return slice_make(out, n);
 }
 
-/* Base cut so that base, before, number and after fit in max code points. */
+/* Base cut so that it and the suffix fit in max UTF-16 units. */
 static struct slice
 names_serial(
     struct slice base, const char *suffix, size_t max, struct arena *arena)
 {
 	size_t suffix_len = strlen(suffix);
-	struct slice head = slice_utf8_prefix(base, max - suffix_len);
+	struct slice head = names_prefix(base, max - suffix_len);
 	uint8_t *out;
 
 	/* No blank or dot may come to stand before the serial number. */
@@ -104,7 +122,7 @@ names_cn_serial(struct slice base, unsigned serial, struct arena *arena)
 	char suffix[24] = "";
 
 	if (serial <= 1)
-		return slice_utf8_prefix(base, NAMES_CN_MAX);
+		return names_prefix(base, NAMES_CN_MAX);
 	snprintf(suffix, sizeof(suffix), " (%u)", serial);
 	return names_serial(base, suffix, NAMES_CN_MAX, arena);
 }
@@ -115,7 +133,7 @@ names_nickname_serial(struct slice base, unsigned serial, struct arena *arena)
 	char suffix[24] = "";
 
 	if (serial <= 1)
-		return slice_utf8_prefix(base, NAMES_NICKNAME_MAX);
+		return names_prefix(base, NAMES_NICKNAME_MAX);
 	snprintf(suffix, sizeof(suffix), "%u", serial);
 	return names_serial(base, suffix, NAMES_NICKNAME_MAX, arena);
 }

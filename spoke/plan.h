@@ -44,6 +44,12 @@ struct plan_input {
 	struct plan_stream *streams; /* ascending by member, then stream */
 	size_t stream_count;
 	const struct plan_schema *schema;
+	/* OUs that other policies of this spoke write to. */
+	const char *const *others;
+	size_t other_count;
+	/* Counted by the planner: addresses that another contact of ours has,
+	 * which may be free when this plan has been carried out. */
+	uint64_t blocked;
 };
 
 /* Writes the plan into the database (inside the caller's transaction) and

@@ -1,4 +1,8 @@
+#include <stdlib.h>
 #include <strings.h>
+#include <time.h>
+
+#include "common/base/mem.h"
 
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
@@ -15,6 +19,47 @@ struct survey {
 	struct buf body;
 };
 
+/* Nothing but a contact is ever ours, whatever it carries: somebody may have
+ * copied the mark onto a user. */
+static bool
+survey_is_contact(const struct survey *survey, const struct search_entry *entry)
+{
+	const struct search_attribute *classes =
+	    search_find(entry, "objectClass");
+	struct slice wanted =
+	    dialect_kind(survey->options->dialect) == DIALECT_OPENLDAP
+		? SLICE_LIT("inetOrgPerson")
+		: SLICE_LIT("contact");
+	size_t i;
+
+	for (i = 0; classes != NULL && i < classes->value_count; i++)
+		if (slice_equal_case(classes->values[i], wanted))
+			return true;
+	return false;
+}
+
+/* GeneralizedTime in UTC (RFC 4517 section 3.3.13) to Unix milliseconds; 0 when
+ * it is not there or of another form. */
+static uint64_t
+survey_created(const struct search_entry *entry)
+{
+	struct slice text = search_first(entry, "createTimestamp");
+	struct tm tm = {0};
+	char digits[16];
+	time_t seconds;
+
+	if (text.len == 0)
+		text = search_first(entry, "whenCreated");
+	if (text.len < 15 || text.data[text.len - 1] != 'Z')
+		return 0;
+	memcpy(digits, text.data, 14);
+	digits[14] = '\0';
+	if (strptime(digits, "%Y%m%d%H%M%S", &tm) != digits + 14)
+		return 0;
+	seconds = timegm(&tm);
+	return seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+}
+
 /* Whose contact is it? Fills member (64 bytes) and object. */
 static bool
 survey_provenance(const struct survey *survey, const struct search_entry *entry,
@@ -25,6 +70,8 @@ survey_provenance(const struct survey *survey, const struct search_entry *entry,
 	struct id realm;
 	size_t i;
 
+	if (!survey_is_contact(survey, entry))
+		return false;
 	for (i = 0; attribute != NULL && i < attribute->value_count; i++)
 		if (views_provenance_parse(attribute->values[i], &realm, member,
 			out_object) == 0 &&
@@ -44,7 +91,8 @@ survey_claim(struct survey *survey, struct slice mail,
 	return importdb_claim_put(survey->db, folded, claim, err);
 }
 
-/* All SMTP addresses under one attribute; plain ones have no prefix. */
+/* All addresses under one attribute; plain SMTP ones have no prefix, X500 and
+ * sip ones keep theirs. */
 static int
 survey_claims(struct survey *survey, const struct search_entry *entry,
     const char *name, const struct importdb_claim *claim, struct err *err)
@@ -61,7 +109,8 @@ survey_claims(struct survey *survey, const struct search_entry *entry,
 			break;
 		case ADDRESS_X500:
 		case ADDRESS_SIP:
-			continue;
+			rest = attribute->values[i];
+			break;
 		case ADDRESS_OTHER:
 			if (!address_smtp_valid(rest))
 				continue;
@@ -195,20 +244,21 @@ survey_body(
 	return object_encode(&object, survey->arena, &survey->body, err);
 }
 
+/* A name that does not parse can still be met: the directory then refuses ours
+ * and the next plan takes another. */
 static int
 survey_name(struct survey *survey, const struct search_entry *entry,
     const struct id *id, struct err *err)
 {
 	struct buf parent;
 	struct buf name;
-	int rc;
+	struct err ignored = {0};
+	int rc = 0;
 
 	buf_init(&parent, 65536);
 	buf_init(&name, 65536);
-	rc = dn_normalize(dn_parent(entry->dn), &parent, err);
-	if (rc == 0)
-		rc = dn_rdn_value(entry->dn, &name, err);
-	if (rc == 0)
+	if (dn_normalize(dn_parent(entry->dn), &parent, &ignored) == 0 &&
+	    dn_rdn_value(entry->dn, &name, &ignored) == 0)
 		rc = importdb_name_put(survey->db, IMPORTDB_CN,
 		    buf_cstr(&parent), buf_slice(&name), id, err);
 	buf_fini(&name);
@@ -235,25 +285,46 @@ survey_ou_entry(
 	if (survey_body(survey, entry, err) != 0)
 		return -1;
 	ours.member = member;
+	ours.created_ms = survey_created(entry);
 	ours.body = buf_slice(&survey->body);
 	return importdb_entry_put(survey->db, &ours, err);
+}
+
+/* What contacts carry, and when each was created. */
+static const char **
+survey_ou_attributes(const struct dialect *dialect)
+{
+	const char *const *names = dialect_contact_attributes(dialect);
+	const char **list;
+	size_t n;
+
+	for (n = 0; names[n] != NULL; n++)
+		;
+	list = mem_calloc(n + 2, sizeof(*list));
+	memcpy(list, names, n * sizeof(*list));
+	list[n] = dialect_kind(dialect) == DIALECT_OPENLDAP ? "createTimestamp"
+							    : "whenCreated";
+	return list;
 }
 
 static int
 survey_ou(struct survey *survey, struct err *err)
 {
+	const char **attributes =
+	    survey_ou_attributes(survey->options->dialect);
 	struct search_options options = {
 	    .base = survey->options->into,
 	    .scope = SEARCH_SUBTREE,
 	    .filter = "(objectClass=*)",
-	    .attributes = dialect_contact_attributes(survey->options->dialect),
+	    .attributes = attributes,
 	    .page_size = survey->options->page_size,
 	};
+	int rc = survey_search(survey, &options, survey_ou_entry, err);
 
-	if (survey_search(survey, &options, survey_ou_entry, err) != 0)
-		return err_prepend(
-		    err, "reading the import OU %s", survey->options->into);
-	return 0;
+	free(attributes);
+	return rc == 0 ? 0
+		       : err_prepend(err, "reading the import OU %s",
+			     survey->options->into);
 }
 
 int

@@ -1,14 +1,19 @@
 #include <stdio.h>
 
 #include "common/wire/limits.h"
-#include "spoke/address.h"
 #include "spoke/names.h"
-#include "spoke/views.h"
+#include "spoke/views_internal.h"
 
 #define VIEWS_PROVENANCE "galrelay:"
 
 /* How a passed-on attribute is treated. */
-enum views_form { VIEWS_TEXT, VIEWS_LINES, VIEWS_BINARY };
+enum views_form {
+	VIEWS_TEXT,
+	VIEWS_LINES,
+	VIEWS_PRINTABLE, /* ASCII, by its syntax; other text is left out */
+	VIEWS_NUMBER,
+	VIEWS_BINARY
+};
 
 /* What goes over as it is, cleaned and fitted. The order is the order of
  * names, so that a plan reads the same everywhere. The limit holds where the
@@ -22,10 +27,10 @@ static const struct views_pass {
     {"c", VIEWS_TEXT, 3, false},
     {"co", VIEWS_TEXT, 128, false},
     {"company", VIEWS_TEXT, 64, false},
-    {"countryCode", VIEWS_TEXT, 10, false},
+    {"countryCode", VIEWS_NUMBER, 5, false},
     {"department", VIEWS_TEXT, 64, false},
     {"description", VIEWS_TEXT, 1024, false},
-    {"displayNamePrintable", VIEWS_TEXT, 256, false},
+    {"displayNamePrintable", VIEWS_PRINTABLE, 256, false},
     {"employeeID", VIEWS_TEXT, 16, false},
     {"employeeNumber", VIEWS_TEXT, 512, false},
     {"employeeType", VIEWS_TEXT, 256, false},
@@ -119,6 +124,18 @@ views_max(const struct views_options *options, const char *name, size_t max)
 	return here > 0 ? here : max;
 }
 
+/* Only bytes from low to high? */
+static bool
+views_bytes_within(struct slice value, uint8_t low, uint8_t high)
+{
+	size_t i;
+
+	for (i = 0; i < value.len; i++)
+		if (value.data[i] < low || value.data[i] > high)
+			return false;
+	return true;
+}
+
 static struct slice
 views_fit(const struct views_options *options, const struct views_pass *pass,
     struct slice value, struct arena *arena)
@@ -130,10 +147,40 @@ views_fit(const struct views_options *options, const struct views_pass *pass,
 		return names_text(value, max, arena);
 	case VIEWS_LINES:
 		return names_lines(value, max, arena);
+	case VIEWS_PRINTABLE:
+		value = names_text(value, max, arena);
+		return views_bytes_within(value, ' ', '~') ? value : SLICE_NULL;
+	case VIEWS_NUMBER:
+		return value.len <= pass->max &&
+			       views_bytes_within(value, '0', '9')
+			   ? value
+			   : SLICE_NULL;
 	case VIEWS_BINARY:
 		return value.len <= max ? value : SLICE_NULL;
 	}
 	return SLICE_NULL;
+}
+
+/* Directories refuse a set with two values that they compare as equal. */
+static bool
+views_repeats(const struct slice *values, size_t count, struct slice value)
+{
+	struct buf key;
+	struct buf other;
+	bool repeats = false;
+	size_t i;
+
+	buf_init(&key, LIMIT_OBJECT_BYTES);
+	buf_init(&other, LIMIT_OBJECT_BYTES);
+	names_key(value, &key);
+	for (i = 0; i < count && !repeats; i++) {
+		buf_reset(&other);
+		names_key(values[i], &other);
+		repeats = slice_equal(buf_slice(&key), buf_slice(&other));
+	}
+	buf_fini(&other);
+	buf_fini(&key);
+	return repeats;
 }
 
 static bool
@@ -155,7 +202,8 @@ views_pass_on(const struct views_options *options, const struct object *object,
 		for (k = 0; k < attribute->value_count && n < 16; k++) {
 			values[n] = views_fit(
 			    options, pass, attribute->values[k], arena);
-			if (values[n].len > 0)
+			if (values[n].len > 0 &&
+			    !views_repeats(values, n, values[n]))
 				n++;
 			if (!pass->many && n == 1)
 				break;
@@ -164,121 +212,6 @@ views_pass_on(const struct views_options *options, const struct object *object,
 			return false;
 	}
 	return true;
-}
-
-/* Takes an SMTP address in unless it is a repetition or not allotted. */
-static void
-views_take_smtp(const struct views_options *options, struct slice mail,
-    struct arena *arena, struct views_contact *contact)
-{
-	struct slice folded;
-	size_t i;
-
-	if (!address_smtp_valid(mail) ||
-	    contact->smtp_count == VIEWS_ADDRESSES_MAX)
-		return;
-	if (!registry_domain_allotted(options->member, mail)) {
-		contact->dropped++;
-		return;
-	}
-	folded = address_fold(mail, arena);
-	for (i = 0; i < contact->smtp_count; i++)
-		if (slice_equal(contact->smtp[i], folded))
-			return;
-	contact->smtp[contact->smtp_count++] = folded;
-}
-
-static void
-views_take_other(struct slice prefix, struct slice rest, struct arena *arena,
-    struct views_contact *contact)
-{
-	struct slice clean = names_text(rest, 0, arena);
-	uint8_t *value;
-	size_t i;
-
-	if (clean.len == 0 || prefix.len + clean.len > ADDRESS_PROXY_MAX ||
-	    contact->other_count == VIEWS_ADDRESSES_MAX)
-		return;
-	value = arena_alloc(arena, prefix.len + clean.len + 1);
-	if (value == NULL)
-		return;
-	memcpy(value, prefix.data, prefix.len);
-	memcpy(value + prefix.len, clean.data, clean.len);
-	clean = slice_make(value, prefix.len + clean.len);
-	for (i = 0; i < contact->other_count; i++)
-		if (slice_equal_case(contact->other[i], clean))
-			return;
-	contact->other[contact->other_count++] = clean;
-}
-
-/* Where mail to this object goes: a contact's own target, else the primary
- * proxy address, else mail. */
-static struct slice
-views_primary(const struct object *object)
-{
-	const struct object_attribute *proxies =
-	    object_find(object, "proxyAddresses");
-	struct slice rest = SLICE_NULL;
-	size_t i;
-
-	for (i = 0; proxies != NULL && i < proxies->value_count; i++)
-		if (address_parse(proxies->values[i], &rest) ==
-			ADDRESS_SMTP_PRIMARY &&
-		    address_smtp_valid(rest))
-			return rest;
-	if (address_smtp_valid(object_first(object, "mail")))
-		return object_first(object, "mail");
-	rest = object_first(object, "targetAddress");
-	if (rest.len > 0)
-		address_parse(rest, &rest);
-	return address_smtp_valid(rest) ? rest : SLICE_NULL;
-}
-
-static enum views_reason
-views_addresses(const struct views_options *options,
-    const struct object *object, struct arena *arena,
-    struct views_contact *contact)
-{
-	const struct object_attribute *proxies =
-	    object_find(object, "proxyAddresses");
-	struct slice rest = SLICE_NULL;
-	size_t i;
-
-	contact->smtp =
-	    arena_calloc(arena, VIEWS_ADDRESSES_MAX, sizeof(*contact->smtp));
-	contact->other =
-	    arena_calloc(arena, VIEWS_ADDRESSES_MAX, sizeof(*contact->other));
-	if (contact->smtp == NULL || contact->other == NULL)
-		return VIEWS_MALFORMED;
-	contact->primary = views_primary(object);
-	if (contact->primary.len == 0)
-		return VIEWS_NO_ADDRESS;
-	if (!registry_domain_allotted(options->member, contact->primary))
-		return VIEWS_FOREIGN;
-	views_take_smtp(options, contact->primary, arena, contact);
-	for (i = 0; proxies != NULL && i < proxies->value_count; i++) {
-		switch (address_parse(proxies->values[i], &rest)) {
-		case ADDRESS_SMTP_PRIMARY:
-		case ADDRESS_SMTP:
-			views_take_smtp(options, rest, arena, contact);
-			break;
-		case ADDRESS_X500:
-			views_take_other(
-			    SLICE_LIT("X500:"), rest, arena, contact);
-			break;
-		case ADDRESS_SIP:
-			if (registry_domain_allotted(options->member, rest))
-				views_take_other(
-				    SLICE_LIT("sip:"), rest, arena, contact);
-			break;
-		case ADDRESS_OTHER:
-			break;
-		}
-	}
-	/* Old mail names people by their legacyExchangeDN. */
-	rest = object_first(object, "legacyExchangeDN");
-	views_take_other(SLICE_LIT("X500:"), rest, arena, contact);
-	return VIEWS_FINE;
 }
 
 /* PidTagDisplayTypeEx of a remote recipient: MS-OXOABK 2.2.3.12. */
@@ -362,30 +295,53 @@ views_exchange(const struct views_options *options, const struct object *object,
 	    arena);
 }
 
-static bool
-views_mail(const struct views_options *options, const struct id *object_id,
-    struct arena *arena, struct views_contact *contact)
+/* legacyExchangeDN of the contact: the same in every forest. */
+static struct slice
+views_legacy(const struct views_options *options, const struct id *object_id,
+    struct arena *arena)
 {
 	char hex[ID_HEX_SIZE];
 	struct buf text;
-	struct slice value;
-	bool fine;
+	struct slice value = SLICE_NULL;
 
-	if (!views_add(contact, "mail", &contact->primary, 1, arena))
-		return false;
+	buf_init(&text, 4096);
+	buf_add_str(&text, options->legacy_prefix);
+	buf_add_str(&text, id_format(object_id, hex));
+	if (!buf_failed(&text))
+		value = arena_dup(arena, buf_slice(&text));
+	buf_fini(&text);
+	return value;
+}
+
+static bool
+views_mail(
+    struct slice legacy, struct arena *arena, struct views_contact *contact)
+{
+	struct buf text;
+	struct slice target;
+
 	buf_init(&text, 4096);
 	buf_add_str(&text, "SMTP:");
 	buf_add(&text, contact->primary);
-	value = arena_dup(arena, buf_slice(&text));
-	buf_reset(&text);
-	buf_add_str(&text, options->legacy_prefix);
-	buf_add_str(&text, id_format(object_id, hex));
-	fine = views_add(contact, "targetAddress", &value, 1, arena);
-	value = arena_dup(arena, buf_slice(&text));
-	fine = fine && !buf_failed(&text) &&
-	       views_add(contact, "legacyExchangeDN", &value, 1, arena);
+	target = arena_dup(arena, buf_slice(&text));
 	buf_fini(&text);
-	return fine;
+	return views_add(contact, "mail", &contact->primary, 1, arena) &&
+	       views_add(contact, "targetAddress", &target, 1, arena) &&
+	       views_add(contact, "legacyExchangeDN", &legacy, 1, arena);
+}
+
+/* Marks and zero-width characters alone are no name. */
+static bool
+views_visible(struct slice name)
+{
+	struct buf key;
+	bool visible;
+
+	buf_init(&key, 65536);
+	names_key(name, &key);
+	visible = key.len > 0;
+	buf_fini(&key);
+	return visible;
 }
 
 /* The name that a person reads; every directory needs one for the RDN. */
@@ -394,12 +350,28 @@ views_name(const struct object *object, size_t max, struct arena *arena)
 {
 	static const char *const from[] = {
 	    "cn", "displayName", "name", "mailNickname", "mail"};
-	struct slice name = SLICE_NULL;
+	struct slice name;
 	size_t i;
 
-	for (i = 0; i < sizeof(from) / sizeof(from[0]) && name.len == 0; i++)
+	for (i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
 		name = names_text(object_first(object, from[i]), max, arena);
-	return name;
+		if (views_visible(name))
+			return name;
+	}
+	return SLICE_NULL;
+}
+
+static struct slice
+views_nickname(
+    const struct object *object, struct slice primary, struct arena *arena)
+{
+	struct slice name =
+	    names_nickname(object_first(object, "mailNickname"), arena);
+
+	if (name.len == 0)
+		name = names_nickname(
+		    slice_sub(primary, 0, slice_find(primary, '@')), arena);
+	return name.len == 0 ? SLICE_LIT("contact") : name;
 }
 
 enum views_reason
@@ -408,15 +380,15 @@ views_contact(const struct views_options *options, const struct id *object_id,
 {
 	struct object object;
 	struct slice display;
+	struct slice legacy = views_legacy(options, object_id, arena);
 	enum views_reason reason;
 	struct err ignored = {0};
-	size_t at;
 
 	memset(out_contact, 0, sizeof(*out_contact));
 	if (object_decode(body, arena, &object, &ignored) != 0 ||
 	    object.kind == GALR__KIND__KIND_UNSPECIFIED)
 		return VIEWS_MALFORMED;
-	reason = views_addresses(options, &object, arena, out_contact);
+	reason = views_addresses(options, &object, legacy, arena, out_contact);
 	if (reason != VIEWS_FINE)
 		return reason;
 	out_contact->cn_base = views_name(&object, NAMES_CN_MAX, arena);
@@ -426,17 +398,11 @@ views_contact(const struct views_options *options, const struct id *object_id,
 	    views_max(options, "displayName", 256), arena);
 	if (display.len == 0)
 		display = views_name(&object, 256, arena);
-	at = slice_find(out_contact->primary, '@');
 	out_contact->nickname_base =
-	    names_nickname(object_first(&object, "mailNickname"), arena);
-	if (out_contact->nickname_base.len == 0)
-		out_contact->nickname_base = names_nickname(
-		    slice_sub(out_contact->primary, 0, at), arena);
-	if (out_contact->nickname_base.len == 0)
-		out_contact->nickname_base = SLICE_LIT("contact");
+	    views_nickname(&object, out_contact->primary, arena);
 	if (!views_add(out_contact, "displayName", &display, 1, arena) ||
 	    !views_pass_on(options, &object, arena, out_contact) ||
-	    !views_mail(options, object_id, arena, out_contact) ||
+	    !views_mail(legacy, arena, out_contact) ||
 	    !views_exchange(options, &object, arena, out_contact))
 		return VIEWS_MALFORMED;
 	return VIEWS_FINE;

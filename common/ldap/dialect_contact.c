@@ -107,6 +107,19 @@ add_printable(
 	return 0;
 }
 
+/* Only what is read back can be compared: anything else would be written
+ * again and again. */
+static bool
+is_listed(const struct dialect *dialect, const char *name)
+{
+	const char *const *list = dialect_contact_attributes(dialect);
+
+	for (; *list != NULL; list++)
+		if (slice_name_equal(*list, name))
+			return true;
+	return false;
+}
+
 static int
 map_attribute(struct mapping *m, const struct object_attribute *a)
 {
@@ -116,7 +129,7 @@ map_attribute(struct mapping *m, const struct object_attribute *a)
 				      : dialect_name_here(dialect, a->name);
 
 	if (name == NULL || a->value_count == 0 ||
-	    strcasecmp(name, "objectClass") == 0 ||
+	    strcasecmp(name, "objectClass") == 0 || !is_listed(dialect, name) ||
 	    !schema_contact_allows(dialect->schema, name))
 		return 0;
 	if (!dialect_is_ad(dialect) &&
