@@ -25,6 +25,7 @@ struct admit {
 	int64_t since; /* monotonic; when the first of them was done */
 	struct buf file;
 	struct arena *arena;
+	uint64_t sequence; /* of the publish that was opened last; else 0 */
 };
 
 /* Commits, then lets the messages go: never the other way round. */
@@ -234,9 +235,10 @@ out:
 
 /* An authentic message that cannot be taken in: its sender is told why. */
 static int
-admit_notice(
-    struct hub *hub, const char *peer, const struct err *why, struct err *err)
+admit_notice(struct admit *admit, const char *peer, const struct err *why,
+    struct err *err)
 {
+	struct hub *hub = admit->hub;
 	struct target target;
 	int rc;
 
@@ -245,7 +247,9 @@ admit_notice(
 		return 0;
 	rc = target_get(hub->store, peer, &target, err);
 	/* Told once, not again with each try. */
-	if (rc >= 0 && target.notice[0] == '\0') {
+	if (rc >= 0 && (target.notice[0] == '\0' ||
+			   target.notice_sequence < admit->sequence)) {
+		target.notice_sequence = admit->sequence;
 		(void)snprintf(target.notice, sizeof(target.notice), "%.500s",
 		    why->message);
 		target.dirty = true;
@@ -318,9 +322,13 @@ admit_regular(struct admit *admit, const char *peer,
 
 	memset(&envelope, 0, sizeof(envelope));
 	arena_reset(admit->arena);
-	if (envelope_open(buf_slice(&admit->file), &options, &envelope, why) <
-	    0)
+	admit->sequence = 0;
+	rc = envelope_open(buf_slice(&admit->file), &options, &envelope, why);
+	if (envelope.type == GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH)
+		admit->sequence = envelope.sequence;
+	if (rc < 0)
 		goto out;
+	rc = -1;
 	/* The carrier knows who delivered it by its CURVE key. */
 	if (!registry_name_equal(envelope.sender, peer)) {
 		(void)err_set_code(why, ERR_UNTRUSTED, CHECK_ROLE,
@@ -354,7 +362,7 @@ admit_message(struct admit *admit, const char *peer,
 	else if (rc == 0)
 		rc = admit_regular(admit, peer, message, &retry, err, &why);
 	if (rc < 0 &&
-	    (why.class == ERR_NONE || admit_notice(hub, peer, &why, err) < 0))
+	    (why.class == ERR_NONE || admit_notice(admit, peer, &why, err) < 0))
 		return -1;
 	if (rc < 0 && admit_again(&why)) {
 		log_err(

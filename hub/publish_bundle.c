@@ -217,6 +217,23 @@ bundle_holdings(struct bundle *b)
 	}
 }
 
+/* Which publish our holdings answer. */
+static int
+bundle_answers(struct bundle *b, struct err *err)
+{
+	const struct target *target = &b->plan->target;
+	struct envelope_seen seen;
+
+	if (store_seen_get(b->publish->hub->store, target->name,
+		GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH, &seen, err) < 0)
+		return -1;
+	b->payload.answers = seen.sequence;
+	if (target->notice[0] != '\0' &&
+	    target->notice_sequence > seen.sequence)
+		b->payload.answers = target->notice_sequence;
+	return 0;
+}
+
 static int
 bundle_seal(struct bundle *b, struct err *err)
 {
@@ -301,8 +318,8 @@ publish_bundle(
 		    bundle_item(&b, &plan->items[i], err) < 0)
 			goto out;
 	bundle_holdings(&b);
-	if (bundle_registry(&b, err) < 0 || bundle_seal(&b, err) < 0 ||
-	    bundle_store(&b, err) < 0)
+	if (bundle_answers(&b, err) < 0 || bundle_registry(&b, err) < 0 ||
+	    bundle_seal(&b, err) < 0 || bundle_store(&b, err) < 0)
 		goto out;
 	rc = 0;
 out:

@@ -11,7 +11,8 @@ target_get(struct store *store, const char *name, struct target *out_target,
 	struct db_stmt *stmt = sql_query(store_db(store), err,
 	    "SELECT name, hold, registry_version, ack, heard_at, acked_at,"
 	    " applied, refused, sequence, made_at, told, owed, dirty,"
-	    " generation, resend_at, notice FROM target WHERE name = ?1",
+	    " generation, resend_at, notice, notice_sequence FROM target WHERE "
+	    "name = ?1",
 	    "s", name);
 	int rc;
 
@@ -39,6 +40,7 @@ target_get(struct store *store, const char *name, struct target *out_target,
 	out_target->generation = db_column_u64(stmt, 13);
 	out_target->resend_at = db_column_i64(stmt, 14);
 	sql_text(stmt, 15, out_target->notice, sizeof(out_target->notice));
+	out_target->notice_sequence = db_column_u64(stmt, 16);
 	db_reset(stmt);
 	return 1;
 }
@@ -55,14 +57,16 @@ target_put(struct store *store, const struct target *t, struct err *err)
 	return sql_run(store_db(store), err,
 	    "INSERT OR REPLACE INTO target(name, hold, registry_version, ack,"
 	    " heard_at, acked_at, applied, refused, sequence, made_at, told,"
-	    " owed, dirty, generation, resend_at, notice) VALUES(?1, ?2, ?3, "
+	    " owed, dirty, generation, resend_at, notice, notice_sequence) "
+	    "VALUES(?1, ?2, ?3, "
 	    "?4, ?5,"
-	    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-	    "ssubiiuuuibiiuis", t->name, t->hold, t->registry_version,
+	    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+	    "ssubiiuuuibiiuisu", t->name, t->hold, t->registry_version,
 	    buf_slice(&t->ack), t->heard_at, t->acked_at, t->applied,
 	    t->refused, t->sequence, t->made_at,
 	    slice_make(t->told, sizeof(t->told)), (int64_t)t->owed,
-	    (int64_t)t->dirty, t->generation, t->resend_at, t->notice);
+	    (int64_t)t->dirty, t->generation, t->resend_at, t->notice,
+	    t->notice_sequence);
 }
 
 int

@@ -12,6 +12,7 @@ struct target {
 	char hold[STORE_REASON_SIZE]; /* not empty: held, and why */
 	/* Why its newest message was refused, to be told with the answer. */
 	char notice[STORE_REASON_SIZE];
+	uint64_t notice_sequence;  /* of that message, when it was a publish */
 	uint64_t registry_version; /* that it holds */
 	struct buf ack;            /* newest acknowledgement, a Payload */
 	int64_t heard_at, acked_at;

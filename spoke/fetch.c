@@ -156,8 +156,10 @@ holdings_take(struct fetcher *f, const Galr__Payload *payload, struct err *err)
 		memset(own.hub_root, 0, CRYPTO_HASH_LEN);
 		if (h->root.len == CRYPTO_HASH_LEN)
 			memcpy(own.hub_root, h->root.data, CRYPTO_HASH_LEN);
-		(void)snprintf(
-		    own.hub_refusal, sizeof(own.hub_refusal), "%s", h->refusal);
+		/* A refusal of something older says nothing of what is on its
+		 * way. */
+		(void)snprintf(own.hub_refusal, sizeof(own.hub_refusal), "%s",
+		    payload->answers < own.sequence ? "" : h->refusal);
 		if (store_own_set(s->store, &own, err) < 0)
 			return -1;
 	}

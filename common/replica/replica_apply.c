@@ -220,10 +220,10 @@ replica_delta_object(struct replica_job *job,
 		return -1;
 	if (found > 0)
 		return replica_delta_change(job, &row, &object, hash, err);
-	/* Never had it: no state that was recorded here did. */
-	if (object.deleted)
-		return 0;
-	job->changes.added++;
+	/* A deletion of what was never here is kept too: a receiver of ours may
+	 * have had it from a later state, before this copy was restored. */
+	if (!object.deleted)
+		job->changes.added++;
 	job->meta.bytes += object.body.len;
 	return replica_row_insert(job->replica->db, &object, hash, err);
 }

@@ -435,50 +435,66 @@ killed_passes_converge(void **state)
 	pair_fini();
 }
 
+static void
+shell(const char *format, const char *a, const char *b)
+{
+	const char *argv[4] = {"/bin/sh", "-c", format, NULL};
+	char *line = mem_printf("a=%s; b=%s; %s", a, b, format);
+	struct buf out;
+	int status;
+
+	argv[2] = line;
+	buf_init(&out, 65536);
+	OK(process_run(argv, &out, 10000, &status, &fx_err));
+	assert_int_equal(status, 0);
+	buf_fini(&out);
+	free(line);
+}
+
+static void
+backup(void)
+{
+	hub_close(fx_hub);
+	shell("cp -a $a $b/backup", fx_conf.state, fx_dir);
+	OK(hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err));
+}
+
+/* What serving again does: everybody is told what the hub holds. */
+static void
+restore(void)
+{
+	hub_close(fx_hub);
+	shell("rm -r $a && mv $b/backup $a", fx_conf.state, fx_dir);
+	OK(hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err));
+	OK(target_touch(fx_hub->store, NULL, true, &fx_err));
+	(void)fx_publish();
+}
+
 /* The hub's state of last week comes back. */
 static void
 restored_hub_heals(void **state)
 {
 	struct fx_spoke *all[2] = {&north, &south};
-	char *command;
-	const char *argv[4] = {"/bin/sh", "-c", NULL, NULL};
 	struct fx_spoke east;
-	struct buf out;
-	int status;
 
 	(void)state;
 	pair();
 	fx_publish_staff(&north);
 	fx_settle(all, 2);
-	hub_close(fx_hub);
-	fx_hub = NULL;
-	buf_init(&out, 65536);
-	command = mem_printf("cp -a %s %s/backup", fx_conf.state, fx_dir);
-	argv[2] = command;
-	OK(process_run(argv, &out, 10000, &status, &fx_err));
-	free(command);
-	OK(hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err));
+	backup();
 	/* Since then: a new member, a new version, a new registry. */
 	fx_spoke_join(&east, "EAST", "east.example");
 	fx_people(&north, 45, 0, "later", "north.example");
 	fx_publish_staff(&north);
 	fx_settle(all, 2);
 	assert_non_null(registry_find(south.registry, "EAST"));
-	hub_close(fx_hub);
-	fx_hub = NULL;
-	command = mem_printf("rm -r %s && mv %s/backup %s", fx_conf.state,
-	    fx_dir, fx_conf.state);
-	argv[2] = command;
-	OK(process_run(argv, &out, 10000, &status, &fx_err));
-	assert_int_equal(status, 0);
-	free(command);
-	OK(hub_open(&fx_conf, HUB_WRITE, 0, &fx_hub, &fx_err));
+	restore();
 	assert_null(registry_find(fx_hub->registry, "EAST"));
-	/* A target speaks: it holds more than the hub, registry included. */
+	/* A target answers: it holds more than the hub, registry included. */
+	assert_int_equal(fx_fetch(&south), 1);
 	fx_ack_with(&south, south.registry->signed_bytes,
 	    south.registry->version, NULL, 0);
 	(void)fx_admit();
-	(void)fx_publish();
 	(void)fx_publish();
 	assert_non_null(registry_find(fx_hub->registry, "EAST"));
 	assert_true(fx_hub->registry->version > south.registry->version);
@@ -487,8 +503,37 @@ restored_hub_heals(void **state)
 	fx_publish_staff(&north);
 	fx_settle(all, 2);
 	fx_assert_same(&north, &south);
-	buf_fini(&out);
 	fx_spoke_fini(&east);
+	pair_fini();
+}
+
+/* The target has an object that the restored hub never saw, and that is gone
+ * again: the hub's delta must say so. */
+static void
+restored_hub_knows_no_less(void **state)
+{
+	struct fx_spoke *all[2] = {&north, &south};
+	uint64_t between;
+
+	(void)state;
+	pair();
+	fx_publish_staff(&north);
+	fx_settle(all, 2);
+	backup();
+	fx_people(&north, 45, 0, "", "north.example");
+	fx_publish_staff(&north);
+	fx_settle(all, 2);
+	between = north.hub_version;
+	restore();
+	fx_people(&north, 42, 0, "", "north.example");
+	(void)fx_fetch(&north);
+	assert_true(north.hub_version < between);
+	fx_publish_staff(&north);
+	(void)fx_admit();
+	(void)fx_publish();
+	(void)fx_fetch(&south);
+	assert_int_equal(south.sections, 1);
+	fx_assert_same(&north, &south);
 	pair_fini();
 }
 
@@ -521,6 +566,8 @@ main(void)
 		killed_passes_converge, fx_setup, fx_teardown),
 	    cmocka_unit_test_setup_teardown(
 		restored_hub_heals, fx_setup, fx_teardown),
+	    cmocka_unit_test_setup_teardown(
+		restored_hub_knows_no_less, fx_setup, fx_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
