@@ -68,6 +68,12 @@ encode_offer(const struct carrier_message *m, struct carrier_frames *frames)
 	buf_add(head, slice_make(m->sha256, SPOOL_HASH_LEN));
 	buf_add_u32be(head, (uint32_t)m->message.blob_count);
 	encode_blobs(&m->message, frames);
+	if (m->data.len > 0) {
+		INVARIANT(m->data.len == m->message.length &&
+			  m->data.len <= CARRIER_INLINE_BYTES);
+		buf_reset(&frames->parts[frames->count]);
+		buf_add(&frames->parts[frames->count++], m->data);
+	}
 }
 
 void
@@ -158,6 +164,12 @@ hashes_unique(const struct carrier_message *m)
 	return unique;
 }
 
+static size_t
+blob_frames(size_t blobs)
+{
+	return (blobs + CARRIER_BLOBS_A_FRAME - 1) / CARRIER_BLOBS_A_FRAME;
+}
+
 /* The lists behind an offer's head: all full but the last. */
 static int
 decode_blobs(const struct slice *parts, size_t count,
@@ -165,8 +177,7 @@ decode_blobs(const struct slice *parts, size_t count,
 {
 	size_t left = out_message->blob_count, at = 0;
 
-	if (count - 1 !=
-	    (left + CARRIER_BLOBS_A_FRAME - 1) / CARRIER_BLOBS_A_FRAME)
+	if (count - 1 != blob_frames(left))
 		return bad(err, "wrong number of frames in an offer");
 	if (left == 0)
 		return 0;
@@ -217,6 +228,12 @@ decode_offer(struct reader *r, const struct slice *parts, size_t count,
 	if (blobs > SPOOL_BLOBS_MAX)
 		return bad(err, "too many blobs in an offer");
 	m->blob_count = blobs;
+	if (count == 2 + blob_frames(blobs)) {
+		out->data = parts[--count];
+		if (out->data.len > CARRIER_INLINE_BYTES ||
+		    out->data.len != m->length)
+			return bad(err, "length of an envelope in its offer");
+	}
 	if (decode_blobs(parts, count, m, err) < 0)
 		return -1;
 	if (!hashes_unique(out))

@@ -8,6 +8,8 @@
  *                                        0 from the hub: "say hello again"
  *   OFFER  u32 offer | u8 n | name[n] | u64 length | sha256[32] | u32 blobs
  *          + frames of at most 1024 entries: sha256[32] | u64 length
+ *          + the whole envelope in one frame, if the sender likes and it has
+ *          at most 2048 bytes: then nobody asks for it
  *   FETCH  u32 offer | u32 request | u32 received | sha256[32] | u64 offset |
  *          u32 length                    asks for a chunk; is one credit
  *   DATA   u32 offer | u32 request       + one frame: the bytes asked for
@@ -35,9 +37,11 @@
 #define CARRIER_ENVELOPE_MAX (8 * 1024 * 1024 + 256 * 1024)
 #define CARRIER_BLOB_MAX (UINT64_C(4) << 30)
 #define CARRIER_BLOBS_A_FRAME 1024
+/* An envelope that rides with its offer: most acknowledgements. */
+#define CARRIER_INLINE_BYTES 2048
 #define CARRIER_BLOB_ENTRY (SPOOL_HASH_LEN + 8)
-/* An offer's head and its lists of blobs. */
-#define CARRIER_FRAMES_MAX (1 + SPOOL_BLOBS_MAX / CARRIER_BLOBS_A_FRAME)
+/* An offer's head, its lists of blobs, its envelope. */
+#define CARRIER_FRAMES_MAX (2 + SPOOL_BLOBS_MAX / CARRIER_BLOBS_A_FRAME)
 /* What ZeroMQ lets pass: a chunk, its overhead, and room. */
 #define CARRIER_WIRE_FRAME_MAX (128 * 1024)
 
@@ -72,7 +76,8 @@ struct carrier_message {
 	uint64_t offset;
 	uint32_t length;
 	enum carrier_reason reason;
-	struct slice data;            /* borrowed from the frames */
+	struct slice data;            /* chunk, or an offer's envelope; borrowed
+				       * from the frames */
 	struct spool_message message; /* of an offer; mark is 0 */
 };
 

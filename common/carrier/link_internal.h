@@ -41,6 +41,8 @@ struct link_send {
 	uint32_t offer, gone_offer;
 	struct spool_message message;
 	uint8_t sha256[SPOOL_HASH_LEN];
+	uint8_t small[CARRIER_INLINE_BYTES]; /* a small envelope itself */
+	size_t small_len;
 	int64_t deadline; /* of the answer */
 	int64_t retry_at; /* earliest refused message; 0 none */
 	struct link_request queue[CARRIER_CREDITS];

@@ -140,6 +140,43 @@ recv_start(struct carrier_link *link, int64_t now, struct err *err)
 	return 0;
 }
 
+static int
+write_at(int fd, struct slice s, uint64_t offset, struct err *err)
+{
+	while (s.len > 0) {
+		ssize_t n = pwrite(fd, s.data, s.len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = ENOSPC;
+			return err_set_errno(err, ERR_IO, "write");
+		}
+		s = slice_sub(s, (size_t)n, s.len);
+		offset += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* An envelope that came with its offer, as if it had been asked for. */
+static int
+recv_inline(struct carrier_link *link, struct slice envelope, struct err *err)
+{
+	struct link_recv *r = &link->recv;
+	uint64_t offset;
+	int fd, rc;
+
+	if (envelope.len == 0)
+		return 0;
+	if (spool_receive_open(link->options.spool, link->options.peer,
+		r->sha256, r->message.length, &fd, &offset, err) < 0)
+		return -1;
+	rc = write_at(fd, envelope, 0, err);
+	close(fd);
+	return rc;
+}
+
 static void
 copy_message(struct link_recv *r, const struct carrier_message *m)
 {
@@ -183,9 +220,9 @@ link_recv_offer(
 		recv_forget(link);
 		return;
 	}
-	if (recv_start(link, now, &why) < 0)
+	if (recv_start(link, now, &why) < 0 ||
+	    recv_inline(link, m->data, &why) < 0)
 		recv_refuse_class(link, &why);
-	return;
 }
 
 void
@@ -263,25 +300,6 @@ recv_advance(struct carrier_link *link, int64_t now)
 	}
 	if (r->active)
 		recv_refuse_class(link, &err);
-}
-
-static int
-write_at(int fd, struct slice s, uint64_t offset, struct err *err)
-{
-	while (s.len > 0) {
-		ssize_t n = pwrite(fd, s.data, s.len, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			if (n == 0)
-				errno = ENOSPC;
-			return err_set_errno(err, ERR_IO, "write");
-		}
-		s = slice_sub(s, (size_t)n, s.len);
-		offset += (uint64_t)n;
-	}
-	return 0;
 }
 
 int

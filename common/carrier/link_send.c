@@ -88,10 +88,12 @@ refused_remove(struct link_send *s, const char *name)
 		}
 }
 
+/* Its hash; and its bytes, when they may go with the offer. */
 static int
 hash_envelope(struct carrier_link *link, const struct spool_message *m,
     uint8_t out[SPOOL_HASH_LEN], struct err *err)
 {
+	struct link_send *s = &link->send;
 	struct buf envelope;
 	int rc = -1;
 
@@ -109,6 +111,11 @@ hash_envelope(struct carrier_link *link, const struct spool_message *m,
 		NULL) != 1) {
 		err_set(err, ERR_INTERNAL, "SHA-256 failed");
 		goto out;
+	}
+	s->small_len = 0;
+	if (envelope.len <= sizeof(s->small)) {
+		memcpy(s->small, envelope.data, envelope.len);
+		s->small_len = envelope.len;
 	}
 	rc = 0;
 out:
@@ -386,6 +393,7 @@ send_announce(struct carrier_link *link)
 	enum carrier_sent sent;
 
 	offer.message = s->message;
+	offer.data = slice_make(s->small, s->small_len);
 	memcpy(offer.sha256, s->sha256, SPOOL_HASH_LEN);
 	sent = link_transmit(link, &offer);
 	s->announce = sent != CARRIER_SENT;

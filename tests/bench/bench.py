@@ -226,9 +226,13 @@ class Bench:
         began = time.monotonic()
         self.note('unchanged cycle: bytes on the wire',
                   self.sent(star, spoke.export), 'B', 0)
-        time.sleep(max(0, began + LIFETIME / 3 - time.monotonic()))
-        self.note('manifest signed again: bytes on the wire',
-                  self.sent(star, spoke.export), 'B', 1536)
+        renewed = []
+        for _ in range(2):      # a heartbeat falls into one at most
+            time.sleep(max(0, began + LIFETIME / 3 - time.monotonic()))
+            began = time.monotonic()
+            renewed.append(self.sent(star, spoke.export))
+        self.note('manifest signed again: bytes on the wire', min(renewed),
+                  'B', 1536)
         spoke.stop()
         self.finish(star)
         self.finish(source)

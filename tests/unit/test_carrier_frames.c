@@ -122,6 +122,49 @@ test_offer_caps(void **state)
 	free(blobs);
 }
 
+/* A small envelope behind its lists, and nothing else there. */
+static void
+test_offer_inline(void **state)
+{
+	static const size_t counts[] = {0, 1, 1024, 4096};
+	static const uint8_t bytes[CARRIER_INLINE_BYTES + 1] = {1, 2, 3};
+	struct spool_blob *blobs = blobs_make(SPOOL_BLOBS_MAX);
+	struct slice parts[CARRIER_FRAMES_MAX];
+	struct carrier_frames frames;
+	struct carrier_message m, back;
+
+	(void)state;
+	carrier_frames_init(&frames);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		offer_make(&m, "ack-1", CARRIER_INLINE_BYTES, blobs, counts[i]);
+		m.data = slice_make(bytes, CARRIER_INLINE_BYTES);
+		carrier_message_encode(&m, &frames);
+		for (size_t k = 0; k < frames.count; k++)
+			parts[k] = buf_slice(&frames.parts[k]);
+		assert_int_equal(
+		    carrier_message_decode(parts, frames.count, &back, &fx_err),
+		    0);
+		assert_true(slice_equal(back.data, m.data));
+		assert_int_equal(back.message.blob_count, counts[i]);
+		carrier_message_fini(&back);
+		parts[frames.count - 1].len--; /* not what was offered */
+		assert_int_equal(
+		    carrier_message_decode(parts, frames.count, &back, &fx_err),
+		    -1);
+		carrier_message_fini(&back);
+	}
+	carrier_frames_fini(&frames);
+	offer_make(&m, "ack-1", sizeof(bytes), NULL, 0);
+	carrier_frames_init(&frames);
+	carrier_message_encode(&m, &frames);
+	parts[0] = buf_slice(&frames.parts[0]);
+	parts[1] = slice_make(bytes, sizeof(bytes)); /* one too many */
+	assert_int_equal(carrier_message_decode(parts, 2, &back, &fx_err), -1);
+	carrier_message_fini(&back);
+	carrier_frames_fini(&frames);
+	free(blobs);
+}
+
 /* What the encoder would never write. */
 static void
 test_raw(void **state)
@@ -253,6 +296,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_offer),
 	    T(test_offer_caps),
+	    T(test_offer_inline),
 	    T(test_raw),
 	    T(test_chunks),
 	    T(test_members),

@@ -273,6 +273,46 @@ test_done_lost(void **state)
 	assert_int_equal(spoke->out.sent - sent, 3);
 }
 
+/* A small message needs no chunk: HELLO, OFFER, IDLE there; HELLO, IDLE and
+ * DONE back. */
+static void
+test_small(void **state)
+{
+	(void)state;
+	fx_put(fx_spoke, "hub", "ack-1", lens, 0, 100);
+	run();
+	fx_expect(fx_hub, "north", "ack-1", lens, 0, 100);
+	assert_int_equal(fx_count(fx_spoke, "hub", SPOOL_OUT), 0);
+	assert_int_equal(hub->asked_most, 0);
+	assert_int_equal(spoke->out.sent, 3);
+	assert_int_equal(hub->out.sent, 3);
+}
+
+/* What rides with an offer is verified like what was asked for. */
+static void
+test_small_forged(void **state)
+{
+	struct carrier_message m = {.type = CARRIER_HELLO, .epoch = 3};
+	static const uint8_t bytes[100] = {1};
+
+	(void)state;
+	assert_int_equal(carrier_link_input(hub->link, &m, now, &fx_err), 0);
+	m = (struct carrier_message){.type = CARRIER_OFFER,
+	    .offer = 1,
+	    .data = slice_make(bytes, sizeof(bytes)),
+	    .message = {.name = "ack-1", .length = sizeof(bytes)}};
+	assert_int_equal(carrier_link_input(hub->link, &m, now, &fx_err), 0);
+	wire_clear(&hub->out);
+	hub->out.sent = 0;
+	(void)carrier_link_pump(hub->link, now);
+	assert_int_equal(fx_count(fx_hub, "north", SPOOL_IN), 0);
+	assert_true(hub->out.head < hub->out.tail);
+	/* HELLO, perhaps, and the refusal. */
+	assert_int_equal(
+	    hub->out.parts[(hub->out.tail - 2) % QUEUE_MAX][0].data[1],
+	    CARRIER_REFUSE);
+}
+
 /* Taken out by a worker and sent again on purpose: it arrives again. */
 static void
 test_sent_again(void **state)
@@ -444,6 +484,8 @@ main(void)
 	    T(test_budget),
 	    T(test_cut_everywhere),
 	    T(test_done_lost),
+	    T(test_small),
+	    T(test_small_forged),
 	    T(test_sent_again),
 	    T(test_replaced_everywhere),
 	    T(test_same_name_and_gone),
