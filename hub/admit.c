@@ -92,7 +92,8 @@ take_instance(struct hub *hub, struct target *target,
 	if (seen != TARGET_INSTANCE_RETURNED)
 		return 0;
 	(void)snprintf(target->hold, sizeof(target->hold),
-	    "two installations alternate as %s: a cloned machine? stop one, "
+	    "held: two installations alternate as %s: a cloned machine? stop "
+	    "one, "
 	    "then galhub release %s at the hub",
 	    target->name, target->name);
 	target->owed = true;

@@ -183,7 +183,7 @@ members_each(struct hub *hub, bool json, struct table *table, struct buf *out,
 			member_row(hub, table, m, &target);
 		}
 		if (rc >= 0 && !json && target.hold[0] != '\0')
-			buf_addf(out, "%s is held: %s\n", m->name, target.hold);
+			buf_addf(out, "%s: %s\n", m->name, target.hold);
 		target_fini(&target);
 	}
 	arena_free(arena);

@@ -203,7 +203,9 @@ trouble_tell(struct exporter *x, int *out_code, struct err *err)
 	buf_init(&why, 8192);
 	*out_code = EXIT_FAILED;
 	if (own.hub_refusal[0] != '\0') {
-		*out_code = EXIT_HELD;
+		/* What an operator at the hub can let through. */
+		if (strncmp(own.hub_refusal, "held:", 5) == 0)
+			*out_code = EXIT_HELD;
 		buf_addf(&why, "the hub does not take it: %s", own.hub_refusal);
 	} else if (x->trouble.class != ERR_NONE) {
 		buf_add_str(&why, x->trouble.message);
