@@ -7,6 +7,7 @@
 #ifndef COMMON_WIRE_ENVELOPE_H
 #define COMMON_WIRE_ENVELOPE_H
 
+#include "common/wire/limits.h"
 #include "common/wire/registry.h"
 
 enum envelope_check {
@@ -121,6 +122,15 @@ void envelope_fini(struct envelope *envelope);
  * and sequence for logs and file names. */
 int envelope_peek(
     struct slice file, struct envelope *out, struct err *err) ERR_WUR;
+
+/* After CHECK_FUTURE: is it worth waiting for its time? Not beyond
+ * LIMIT_EARLY_MS: its sender's clock will be set right before. */
+static inline bool
+envelope_may_wait(const struct envelope *envelope, int64_t now_ms)
+{
+	return envelope->issued_at <= now_ms ||
+	       envelope->issued_at - now_ms <= LIMIT_EARLY_MS;
+}
 
 /* max(last + 1, now): sequences and versions follow the clock, so that a
  * restored backup goes on above its own past. */

@@ -128,7 +128,8 @@ header_ok(const Galr__EnvelopeHeader *h, struct slice bytes)
 
 	if (h->suite != ENVELOPE_SUITE || h->realm.len != ID_LEN ||
 	    (h->sender[0] != '\0' && !registry_name_valid(h->sender)) ||
-	    h->n_recipients == 0 || h->sequence == 0 || h->issued_at <= 0 ||
+	    h->n_recipients == 0 || h->sequence == 0 ||
+	    h->sequence > LIMIT_NUMBER || h->issued_at <= 0 ||
 	    h->not_after <= h->issued_at || h->salt.len != 32 ||
 	    h->commitment.len != 32 || h->compression > ENVELOPE_ZLIB ||
 	    h->cipher_sha256.len != CRYPTO_HASH_LEN ||

@@ -48,6 +48,10 @@
 #define LIMIT_KEYS_REVOKED 65536
 /* Receiver's clock tolerance. */
 #define LIMIT_SKEW_MS (5 * 60 * 1000)
+/* What came too early by a wrong clock waits for its time at most so long. */
+#define LIMIT_EARLY_MS (INT64_C(24) * 3600 * 1000)
+/* Sequences, versions and counts: what SQLite can keep. */
+#define LIMIT_NUMBER ((uint64_t)INT64_MAX)
 /* How long an envelope may live at most. */
 #define LIMIT_ENVELOPE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 

@@ -68,6 +68,12 @@ manifest_verify(const Galr__SignedManifest *signed_, const Galr__Manifest *m,
 		    "a manifest is malformed");
 	memcpy(key_id.bytes, signed_->key_id.data, ID_LEN);
 	member = registry_find(registry, m->member);
+	/* Provenance has the name: one member, one spelling. */
+	if (member != NULL && strcmp(member->name, m->member) != 0)
+		return err_set_code(err, ERR_BAD_DATA, CHECK_MANIFEST_FIELDS,
+		    "the manifest of %s writes its member's name otherwise "
+		    "than the registry",
+		    m->member);
 	if (member != NULL)
 		key = registry_member_key(member, REGISTRY_SIGN, &key_id);
 	if (key == NULL || member->revoked ||
@@ -111,8 +117,10 @@ manifest_check(const Galr__Manifest *m, const struct registry *registry,
 		bad = "stream";
 	else if (!manifest_tag_ok(m))
 		bad = "tag";
-	else if (m->version == 0)
+	else if (m->version == 0 || m->version > LIMIT_NUMBER)
 		bad = "version";
+	else if (m->count > LIMIT_NUMBER)
+		bad = "count";
 	else if (m->root.len != CRYPTO_HASH_LEN)
 		bad = "root";
 	else if (m->issued_at <= 0 || m->not_after <= m->issued_at)

@@ -42,6 +42,7 @@ payload_holding_check(const Galr__Holding *h)
 	if (!registry_name_valid(h->member) ||
 	    !registry_name_valid(h->stream) ||
 	    !length_is(&h->root, 0, CRYPTO_HASH_LEN) ||
+	    h->version > LIMIT_NUMBER ||
 	    strlen(h->refusal) > LIMIT_REFUSAL_CHARS)
 		return "a holding";
 	return NULL;
@@ -59,6 +60,9 @@ payload_check(const Galr__Payload *p)
 		 !length_is(&p->kek_key_id, 0, ID_LEN) ||
 		 (p->kek_enc.len == 0) != (p->kek_key_id.len == 0))
 		bad = "the section keys' encapsulation";
+	else if (p->registry_version > LIMIT_NUMBER ||
+		 p->applied > LIMIT_NUMBER || p->refused > LIMIT_NUMBER)
+		bad = "a number";
 	for (i = 0; bad == NULL && i < p->n_tuples; i++)
 		bad = payload_tuple_check(p->tuples[i]);
 	for (i = 0; bad == NULL && i < p->n_holdings; i++)

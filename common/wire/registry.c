@@ -264,7 +264,8 @@ registry_head_decode(
     struct registry *registry, const Galr__Registry *in, struct err *err)
 {
 	if (in->format != 1 || in->realm.len != ID_LEN || in->version == 0 ||
-	    in->issued_at <= 0 || strlen(in->realm_name) > LIMIT_NAME_CHARS)
+	    in->version > LIMIT_NUMBER || in->issued_at <= 0 ||
+	    strlen(in->realm_name) > LIMIT_NAME_CHARS)
 		return registry_bad(err, "a malformed head");
 	memcpy(registry->realm.bytes, in->realm.data, ID_LEN);
 	registry->realm_name = in->realm_name;
