@@ -327,6 +327,10 @@ admit_regular(struct admit *admit, const char *peer,
 	rc = envelope_open(buf_slice(&admit->file), &options, &envelope, why);
 	if (envelope.type == GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH)
 		admit->sequence = envelope.sequence;
+	/* No longer than a clock may be wrong. */
+	if (rc < 0 && why->code == CHECK_FUTURE &&
+	    !envelope_may_wait(&envelope, hub->now_ms))
+		why->class = ERR_BAD_DATA;
 	if (rc < 0)
 		goto out;
 	rc = -1;

@@ -179,6 +179,9 @@ join_add(struct hub *hub, struct join *join, struct err *err)
 	member = members_edit_find(message, join->invite.name);
 	if (member == NULL)
 		member = members_edit_add(message, join->invite.name);
+	/* Invited anew in another spelling: the newcomer's is the one. */
+	free(member->name);
+	member->name = mem_strdup(join->invite.name);
 	member->revoked = false;
 	member->joined_at = hub->now_ms;
 	members_edit_keys(member, join->request->keys, join->request->n_keys);

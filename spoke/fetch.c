@@ -205,8 +205,8 @@ payload_take(struct fetcher *f, const struct envelope *envelope,
 /* A message that is no use: dropped when it is merely old, else kept for a
  * look. Foreign trouble only; err is for our own. */
 static int
-message_refuse(struct fetcher *f, const char *name, const struct err *cause,
-    struct err *err)
+message_refuse(struct fetcher *f, const char *name,
+    const struct envelope *envelope, const struct err *cause, struct err *err)
 {
 	struct spoke *s = f->spoke;
 	const char *check =
@@ -224,8 +224,8 @@ message_refuse(struct fetcher *f, const char *name, const struct err *cause,
 	f->result->refused++;
 	fetch_note(f, "message refused", cause);
 	log_err(cause, "message refused name=%s check=%s", name, check);
-	/* Good again when a clock is set right. */
-	if (cause->code == CHECK_FUTURE)
+	/* Good again when its time has come. */
+	if (cause->code == CHECK_FUTURE && envelope_may_wait(envelope, f->now))
 		return 0;
 	return spool_refuse(
 	    s->spool, SPOKE_PEER, SPOOL_IN, name, cause->message, err);
@@ -285,7 +285,7 @@ fetch_message(struct fetcher *f, const char *name, struct err *err)
 		rc = 1;
 	}
 	if (rc > 0) {
-		rc = message_refuse(f, name, &cause, err);
+		rc = message_refuse(f, name, &envelope, &cause, err);
 	} else if (rc == 0) {
 		rc = payload_take(f, &envelope, payload, err);
 		if (rc == 0) {
@@ -303,13 +303,14 @@ static int
 fetch_locked(struct fetcher *f, struct err *err)
 {
 	struct spool_message message;
-	char name[SPOOL_NAME_SIZE];
+	char name[SPOOL_NAME_SIZE] = "";
 	bool wants;
 	int rc;
 
+	/* Onwards by name: one that waits for its time stays behind. */
 	for (;;) {
-		rc = spool_next(
-		    f->spoke->spool, SPOKE_PEER, SPOOL_IN, NULL, &message, err);
+		rc = spool_next(f->spoke->spool, SPOKE_PEER, SPOOL_IN,
+		    name[0] == '\0' ? NULL : name, &message, err);
 		if (rc <= 0)
 			break;
 		memcpy(name, message.name, sizeof(name));
