@@ -452,9 +452,18 @@ char *
 store_stream_path(
     const struct spoke_conf *conf, const char *member, const char *stream)
 {
+	char *path, *leaf;
+
 	if (member == NULL)
 		return mem_printf("%s/streams/own-%s.db", conf->state, stream);
-	return mem_printf("%s/streams/%s__%s.db", conf->state, member, stream);
+	/* No name has an "@": two members' streams never meet in one file. One
+	 * name has one file, whatever its case. */
+	path = mem_printf("%s/streams/%s@%s.db", conf->state, member, stream);
+	leaf = path + strlen(conf->state) + strlen("/streams/");
+	for (; *leaf != '\0'; leaf++)
+		if (*leaf >= 'A' && *leaf <= 'Z')
+			*leaf = (char)(*leaf - 'A' + 'a');
+	return path;
 }
 
 int
