@@ -78,6 +78,7 @@ struct bundle {
 	const struct slice *registry;
 	const char *name; /* of the message; NULL: by sequence */
 	int64_t issued_at;
+	int64_t ahead; /* of the hub's clock */
 };
 
 static void
@@ -122,7 +123,7 @@ bundle_send(struct star *s, const struct bundle *b)
 	    .sender = "",
 	    .recipients = &to,
 	    .recipient_count = 1,
-	    .issued_at = clock_now_ms(),
+	    .issued_at = clock_now_ms() + b->ahead,
 	    .not_after = clock_now_ms() + CLOCK_DAY_MS,
 	    .sign_key = &f->realm.hub.keys.sign_active};
 	struct replica_section section = {0};
@@ -517,6 +518,33 @@ test_a_gap_is_said(void **state)
 	assert_true(equals_source(s));
 }
 
+/* Our clock is behind: the message waits for it, and stops no other. */
+static void
+test_a_message_from_the_future_waits(void **state)
+{
+	char name[SPOOL_NAME_SIZE];
+	struct star *s = *state;
+	struct fetch_result r;
+	struct err err = {0};
+	struct buf file;
+
+	source_fill(s, 2, "a");
+	bundle_send(s, &(struct bundle){.ahead = CLOCK_HOUR_MS});
+	(void)snprintf(
+	    name, sizeof(name), "bun-%016llx", (unsigned long long)s->sequence);
+	bundle_send(s, &(struct bundle){0});
+	r = fetch(s);
+	assert_int_equal(r.refused, 1);
+	assert_int_equal(r.messages, 1);
+	assert_non_null(strstr(r.text, "clock"));
+	assert_true(equals_source(s));
+	buf_init(&file, LIMIT_ENVELOPE_BYTES);
+	assert_int_equal(spool_read(s->f.spoke.spool, SPOKE_PEER, SPOOL_IN,
+			     name, &file, &err),
+	    0);
+	buf_fini(&file);
+}
+
 static void
 test_garbage_is_set_aside(void **state)
 {
@@ -672,6 +700,7 @@ main(void)
 	    TEST(test_audience),
 	    TEST(test_unwanted_streams_are_left),
 	    TEST(test_a_gap_is_said),
+	    TEST(test_a_message_from_the_future_waits),
 	    TEST(test_garbage_is_set_aside),
 	    TEST(test_repeated_after_a_crash),
 	    TEST(test_a_damaged_replica_heals),
