@@ -365,7 +365,7 @@ test_a_refresh_is_small(void **state)
 	struct star *s = *state;
 	struct publish_result r;
 
-		source_fill(s, 50, "a");
+	source_fill(s, 50, "a");
 	(void)publish(s);
 	hub_takes(s, NULL);
 	(void)usleep(250000);
