@@ -182,12 +182,7 @@ plan_judge_entry(
 	index = (size_t)carrier;
 	plan->in->streams[index].contacts++;
 	copy = plan_is_copy(plan, entry, err);
-	if (copy > 0)
-		return plan_delete(plan, entry, index, "a copy", err);
-	if (copy < 0)
-		return -1;
-	return importdb_link_put(plan->in->db, entry->member, &entry->object,
-	    plan->in->streams[index].stream, 0, err);
+	return copy > 0 ? plan_delete(plan, entry, index, "a copy", err) : copy;
 }
 
 static int

@@ -324,11 +324,6 @@ plan_write(struct plan *plan, struct plan_object *object,
 		return err_set(err, ERR_LIMIT, "DN below %s is too long",
 		    plan->in->policy->into);
 	if (!object->present) {
-		/* Known before it is written: should we die in between, the
-		 * contact that is then there has a past. */
-		if (importdb_link_put(plan->in->db, object->stream->member,
-			&object->id, object->stream->stream, 0, err) != 0)
-			return -1;
 		return plan_compare_add(&options, &wanted, err);
 	}
 	if (!rename)
@@ -483,6 +478,11 @@ plan_object(struct plan *plan, struct plan_stream *stream,
 		return -1;
 	if (outside)
 		return plan_outside(plan, object, err);
+	/* Known before it is written: should we die in between, the contact
+	 * that is then there has a past. */
+	if (importdb_link_put(plan->in->db, stream->member, &object->id,
+		stream->stream, 0, err) != 0)
+		return -1;
 	reason = views_contact(
 	    &view, &record->id, record->body, plan->arena, &object->view);
 	if (reason != VIEWS_FINE)
