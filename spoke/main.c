@@ -1,6 +1,7 @@
 /* The command line of the spoke: see spoke.8. */
 #include <getopt.h>
 #include <locale.h>
+#include <signal.h>
 #include <unistd.h>
 #include "common/base/fsio.h"
 #include "common/base/log.h"
@@ -346,6 +347,8 @@ main(int argc, char **argv)
 	int first;
 
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	/* A directory that goes away is an error, not the end. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	log_init("galspoke", LOG_LEVEL_INFO);
 	if (options_parse(&a, NULL, argc, argv) < 0)
 		return EXIT_USAGE;

@@ -49,6 +49,9 @@ process_start(struct process *p, const char *name, process_main_fn *fn,
 		int code;
 
 		child_setup(name, parent);
+		/* A peer that goes away is an error of one call, not the end
+		 * of the worker: libldap writes without MSG_NOSIGNAL. */
+		(void)signal(SIGPIPE, SIG_IGN);
 		code = fn(arg);
 		(void)fflush(NULL);
 		_exit(code);
