@@ -207,9 +207,9 @@ trouble_tell(struct exporter *x, int *out_code, struct err *err)
 		if (strncmp(own.hub_refusal, "held:", 5) == 0)
 			*out_code = EXIT_HELD;
 		buf_addf(&why, "the hub does not take it: %s", own.hub_refusal);
-	} else if (x->trouble.class != ERR_NONE) {
-		buf_add_str(&why, x->trouble.message);
 	} else {
+		if (x->trouble.class != ERR_NONE)
+			buf_addf(&why, "%s; ", x->trouble.message);
 		buf_addf(&why,
 		    "the hub did not say that it holds it: see its log, and "
 		    "that its clock and this one (%s) agree",
