@@ -22,10 +22,11 @@ check_tuple(const struct realm *realm, const Galr__Tuple *t, uint32_t index,
 		INVARIANT(registry_tag_match(manifest.member, manifest.tag));
 		(void)manifest_audience_has(&manifest, "SOUTH");
 	}
-	if (t->section_sha256.len == CRYPTO_HASH_LEN)
-		(void)bundle_key_unwrap(kek, index, t->section_sha256.data,
-		    slice_make(t->section_key.data, t->section_key.len), key,
-		    NULL);
+	if (t->section_sha256.len == CRYPTO_HASH_LEN &&
+	    bundle_key_unwrap(kek, index, t->section_sha256.data,
+		slice_make(t->section_key.data, t->section_key.len), key,
+		NULL) == 0)
+		crypto_cleanse(key, sizeof(key));
 	buf_fini(&bytes);
 	arena_free(arena);
 }

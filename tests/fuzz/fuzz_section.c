@@ -65,7 +65,11 @@ section_read(const char *path, const uint8_t sha256[CRYPTO_HASH_LEN])
 			INVARIANT(seen == 0 || id_compare(&last, &o.id) < 0);
 			INVARIANT(o.deleted == (o.body.len == 0));
 			arena_reset(arena);
-			(void)object_decode(o.body, arena, &object, NULL);
+			if (object_decode(o.body, arena, &object, NULL) == 0)
+				INVARIANT(
+				    object.attribute_count == 0 ||
+				    object_find(&object,
+					object.attributes[0].name) != NULL);
 			last = o.id;
 			seen++;
 		}
