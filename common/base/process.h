@@ -30,7 +30,8 @@ enum process_end {
 };
 
 /* Forks. The child dies with its parent (PR_SET_PDEATHSIG), has default
- * signal handlers but ignores SIGPIPE, and sets its name (PR_SET_NAME). deadline_ms 0: none. */
+ * signal handlers but ignores SIGPIPE, and sets its name (PR_SET_NAME).
+ * deadline_ms 0: none. */
 int process_start(struct process *p, const char *name, process_main_fn *fn,
     void *arg, int64_t deadline_ms, struct err *err) ERR_WUR;
 
