@@ -338,6 +338,119 @@ test_addresses(void **state)
 	assert_int_equal(address_parse(S("a@b.c"), &rest), ADDRESS_OTHER);
 }
 
+/* Names that a directory takes for one, and names that it does not. */
+static void
+test_keys(void **state)
+{
+	static const struct {
+		const char *a;
+		const char *b;
+		bool same;
+	} rows[] = {
+	    {"Anna Berg", "ANNA  berg ", true},
+	    {"M\xc3\xbcller", "muller", true},
+	    {"M\xc3\xbcller", "Mu\xcc\x88ller", true}, /* combining mark */
+	    {"Stra\xc3\x9f\x65", "STRASSE", true},
+	    {"\xc3\x86gir", "Aegir", true},
+	    {"\xc5\x81ukasz", "lukasz", true},
+	    {"Nguy\xe1\xbb\x85n", "nguyen", true},
+	    {"\xd0\x99\xd0\xbe\xd0\xb3", "\xd0\xb8\xd0\xbe\xd0\xb3", true},
+	    {"\xce\x86\xce\xbd", "\xce\xb1\xce\xbd", true},
+	    {"\xef\xbc\xa1\xef\xbd\x82", "ab", true}, /* full width */
+	    {"a\xc2\xa0"
+	     "b",
+		"a b", true},
+	    {"a\xe2\x80\x8b"
+	     "b",
+		"ab", true},
+	    {"Anna", "Anne", false},
+	    {"a b", "ab", false},
+	    {"\xf0\x9f\xa6\x8a", "\xf0\x9f\x9a\x80", false},
+	    {"\xe6\xb8\xac", "\xe6\xb8\xad", false},
+	    {"\xff", "\xfe", false},
+	};
+	struct buf a;
+	struct buf b;
+	size_t i;
+
+	(void)state;
+	buf_init(&a, 256);
+	buf_init(&b, 256);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		buf_reset(&a);
+		buf_reset(&b);
+		names_key(slice_str(rows[i].a), &a);
+		names_key(slice_str(rows[i].b), &b);
+		if (slice_equal(buf_slice(&a), buf_slice(&b)) != rows[i].same)
+			fail_msg("row %zu: %s and %s", i, buf_cstr(&a),
+			    buf_cstr(&b));
+	}
+	buf_reset(&a);
+	names_key(S("\xf0\x9f\xa6\x8a \xe6\xb8\xac"), &a);
+	assert_slice(buf_slice(&a), "\xf0\x9f\xa6\x8a \xe6\xb8\xac");
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
+/* Active Directory counts UTF-16 units: a fox is two. */
+static void
+test_lengths(void **state)
+{
+	char foxes[40 * 4 + 1] = "";
+	char mail[300];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		memcpy(foxes + (ptrdiff_t)4 * i, "\xf0\x9f\xa6\x8a", 4);
+	assert_int_equal(names_text(slice_str(foxes), 64, arena).len, 32 * 4);
+	assert_int_equal(names_text(slice_str(foxes), 63, arena).len, 31 * 4);
+	assert_int_equal(
+	    names_cn_serial(slice_str(foxes), 2, arena).len, 30 * 4 + 4);
+	assert_slice(names_prefix(S("a b"), 2), "a");
+	/* 254 octets of address, not 255. */
+	memset(mail, 'a', sizeof(mail));
+	mail[20] = '@';
+	for (i = 80; i < 250; i += 60)
+		mail[i] = '.';
+	assert_true(address_smtp_valid(slice_make(mail, 254)));
+	assert_false(address_smtp_valid(slice_make(mail, 255)));
+}
+
+/* What a directory would refuse for its syntax, or as a repetition. */
+static void
+test_values_that_would_be_refused(void **state)
+{
+	struct views_contact c;
+	char own[128];
+	char hex[ID_HEX_SIZE];
+
+	(void)state;
+	snprintf(own, sizeof(own), "x500:/O=galrelay/CN=%s",
+	    id_format(&object_id, hex));
+	assert_int_equal(
+	    VIEW(&c, {"cn", {S("x")}}, {"mail", {S("x@north.example")}},
+		{"countryCode", {S("4x")}},
+		{"displayNamePrintable", {S("\xc3\xa9")}},
+		{"postOfficeBox", {S("P1"), S("p1"), S("P2")}},
+		{"proxyAddresses",
+		    {S("X500:/o=\xc3\x89"), S("x500:/o=e"), slice_str(own),
+			S("smtp:X@North.example")}}),
+	    VIEWS_FINE);
+	assert_int_equal(attribute(&c, "countryCode").len, 0);
+	assert_int_equal(attribute(&c, "displayNamePrintable").len, 0);
+	assert_slice(attribute(&c, "postOfficeBox"), "P1");
+	assert_int_equal(c.smtp_count, 1);
+	assert_int_equal(c.other_count, 1);
+	assert_slice(c.other[0], "X500:/o=\xc3\x89");
+	assert_int_equal(
+	    VIEW(&c, {"cn", {S("\xe2\x80\x8b")}},
+		{"mail", {S("x@north.example")}}, {"countryCode", {S("49")}}),
+	    VIEWS_FINE);
+	assert_slice(c.cn_base, "x@north.example");
+	assert_slice(attribute(&c, "countryCode"), "49");
+}
+
 static int
 setup(void **state)
 {
@@ -366,6 +479,9 @@ main(void)
 	    cmocka_unit_test(test_provenance),
 	    cmocka_unit_test(test_serials),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_keys),
+	    cmocka_unit_test(test_lengths),
+	    cmocka_unit_test(test_values_that_would_be_refused),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
