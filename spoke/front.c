@@ -1,5 +1,6 @@
 #include "spoke/front.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/base/clock.h"
@@ -114,6 +115,8 @@ front_fork(const struct front_options *options, struct front_shared *shared,
 	enum process_end end;
 	int status = 0;
 
+	/* What the run has freed so far is not carried into the child. */
+	(void)malloc_trim(0);
 	if (process_start(&process, "front", front_main, &job,
 		options->deadline_ms + FRONT_GRACE_MS, err) < 0)
 		return -1;
