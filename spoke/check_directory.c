@@ -1,3 +1,5 @@
+#include "common/base/clock.h"
+#include "common/wire/limits.h"
 #include "spoke/check_internal.h"
 
 /* Enough to see that reading works. */
@@ -148,6 +150,39 @@ check_schema(struct directory *d)
 			    wanted[i]);
 }
 
+/* Active Directory says what time it is (MS-ADTS 3.1.1.3.2.18), and Kerberos
+ * and the hub stop at five minutes. */
+static void
+check_time(struct directory *d)
+{
+	static const char *const attributes[] = {"currentTime", NULL};
+	struct search_entry entry;
+	struct tm tm = {0};
+	struct err err = {0};
+	struct slice value;
+	char text[16];
+	int64_t ahead;
+
+	arena_reset(d->arena);
+	if (search_read(d->session, "", attributes, d->arena, &entry, &err) <=
+	    0)
+		return;
+	value = search_first(&entry, "currentTime");
+	if (value.len < 14)
+		return;
+	memcpy(text, value.data, 14);
+	text[14] = '\0';
+	if (strptime(text, "%Y%m%d%H%M%S", &tm) == NULL)
+		return;
+	ahead = clock_now_ms() - (int64_t)timegm(&tm) * 1000;
+	if (ahead > LIMIT_SKEW_MS || ahead < -LIMIT_SKEW_MS)
+		check_say(d->check, CHECK_PROBLEM, "clock",
+		    "this machine is %lld s %s the domain controller: set up "
+		    "time synchronisation",
+		    (long long)(ahead < 0 ? -ahead : ahead) / 1000,
+		    ahead < 0 ? "behind" : "ahead of");
+}
+
 void
 check_directory(struct check *c)
 {
@@ -166,6 +201,7 @@ check_directory(struct check *c)
 		goto out;
 	}
 	check_schema(&d);
+	check_time(&d);
 	for (size_t i = 0; i < c->conf->export_count; i++)
 		check_export(&d, &c->conf->exports[i]);
 	for (size_t i = 0; i < c->conf->import_count; i++)
