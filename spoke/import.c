@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/ldap/dn.h"
 #include "common/wire/crypto.h"
+#include "common/wire/limits.h"
 #include "spoke/apply.h"
 #include "spoke/guard.h"
 #include "spoke/import_internal.h"
@@ -17,6 +18,7 @@
 #define IMPORT_NOTE_DONE "done"
 #define IMPORT_NOTE_MARK "mark"
 #define IMPORT_NOTE_READ "read"
+#define IMPORT_NOTE_PLANNED "planned:" /* and the stream: its version */
 #define IMPORT_NOTE_MAX (1024 * 1024)
 /* How soon a refused object is tried again when nothing else happens. */
 #define IMPORT_RETRY_MS CLOCK_HOUR_MS
@@ -60,6 +62,31 @@ import_hold(
 		    stream->stream, reason);
 }
 
+/* Versions only rise: a replica below what was planned from it before came out
+ * of a backup, and what it lacks may well be published. */
+static int
+import_regressed(struct import *import, const struct plan_stream *stream,
+    uint64_t version, bool *out_regressed, struct err *err)
+{
+	char key[2 * LIMIT_NAME_CHARS + 16];
+	char number[24];
+	struct buf text;
+	int rc;
+
+	snprintf(key, sizeof(key), IMPORT_NOTE_PLANNED "%s/%s", stream->member,
+	    stream->stream);
+	buf_init(&text, 64);
+	rc = importdb_note_get(import->db, key, &text, err);
+	*out_regressed =
+	    rc == 0 && strtoull(buf_cstr(&text), NULL, 10) > version;
+	snprintf(number, sizeof(number), "%" PRIu64, version);
+	if (rc == 0 && !*out_regressed &&
+	    !slice_equal(buf_slice(&text), slice_str(number)))
+		rc = importdb_note_set(import->db, key, slice_str(number), err);
+	buf_fini(&text);
+	return rc;
+}
+
 /* A stream whose manifest says that it ended carries nothing any more: its
  * contacts are planned for deletion, behind the guard. */
 static int
@@ -70,6 +97,7 @@ import_open_stream(struct import *import, const struct import_stream *from,
 	struct replica_state state;
 	struct buf signed_bytes;
 	struct err reason = {0};
+	bool regressed = false;
 	int rc;
 
 	if (replica_open(from->path, &stream->replica, err) != 0)
@@ -77,8 +105,15 @@ import_open_stream(struct import *import, const struct import_stream *from,
 	replica_state(stream->replica, &state);
 	buf_init(&signed_bytes, IMPORT_NOTE_MAX);
 	rc = replica_manifest(stream->replica, &signed_bytes, err);
+	if (rc == 0 && signed_bytes.len > 0)
+		rc = import_regressed(
+		    import, stream, state.version, &regressed, err);
 	if (rc == 0 && signed_bytes.len == 0)
 		import_hold(import, stream, "has never arrived whole");
+	else if (rc == 0 && regressed)
+		import_hold(import, stream,
+		    "is older here than what was imported before: it waits "
+		    "for the hub to send what is missing");
 	else if (rc == 0 &&
 		 manifest_open(buf_slice(&signed_bytes), import->in->registry,
 		     clock_now_ms(), import->arena, &manifest, &reason) != 0)

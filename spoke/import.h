@@ -55,9 +55,13 @@ int import_release(const struct spoke_conf *conf,
     const struct import_policy *policy, uint64_t *out_deletions,
     struct err *err) ERR_WUR;
 
-/* Calls fn for each quarantined object and each detached contact. */
+/* Calls fn for each object that the last plan or its writing left out, by kind.
+ */
 struct import_note {
-	const char *kind; /* "quarantined", "detached", "exists" */
+	/* "quarantined": refused by this directory; "detached": its contact was
+	 * moved out; "exists": its address is in use here; "foreign": its
+	 * address is outside of its member's domains; "unusable". */
+	const char *kind;
 	const char *member;
 	struct id object;
 	const char *reason;

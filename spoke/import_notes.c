@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 #include "spoke/guard.h"
@@ -58,9 +59,12 @@ import_notes(const struct spoke_conf *conf, const struct import_policy *policy,
 	struct import_notes notes = {fn, arg};
 	struct importdb *db = NULL;
 	char *path = import_db_path(conf, policy);
-	int rc = importdb_open(path, &db, err);
+	int rc = 0;
 
-	if (rc == 0)
+	/* Asking makes no file: it would belong to whoever asked. */
+	if (access(path, F_OK) == 0)
+		rc = importdb_open(path, &db, err);
+	if (db != NULL)
 		rc = importdb_trouble_each(db, import_note_one, &notes, err);
 	importdb_close(db);
 	free(path);

@@ -1,3 +1,4 @@
+#include "spoke/import.h"
 #include "spoke/report.h"
 
 #include <unistd.h>
@@ -72,6 +73,67 @@ policy_report(struct report *r, const char *name, const char *kind,
 	return 0;
 }
 
+/* What a person can do something about; the others are counted by the run. */
+#define REPORT_NOTES_MAX 20
+
+struct noter {
+	struct report *report;
+	unsigned count;
+};
+
+static int
+note_report(void *arg, const struct import_note *note, struct err *err)
+{
+	struct noter *n = arg;
+	struct report *r = n->report;
+	char hex[ID_HEX_SIZE];
+
+	(void)err;
+	if (strcmp(note->kind, "quarantined") != 0 &&
+	    strcmp(note->kind, "detached") != 0)
+		return 0;
+	if (++n->count > REPORT_NOTES_MAX)
+		return 0;
+	(void)id_format(&note->object, hex);
+	if (!r->json) {
+		buf_addf(&r->out, "  %s: object %s of %s: %s\n", note->kind,
+		    hex, note->member, note->reason);
+		return 0;
+	}
+	item(r);
+	buf_add_byte(&r->out, '{');
+	key_text(r, "kind", note->kind, false);
+	key_text(r, "member", note->member, true);
+	key_text(r, "object", hex, true);
+	key_text(r, "reason", note->reason, true);
+	buf_add_byte(&r->out, '}');
+	return 0;
+}
+
+static int
+notes_report(
+    struct report *r, const struct import_policy *policy, struct err *err)
+{
+	struct noter noter = {.report = r};
+	bool first = r->first;
+
+	if (r->json) {
+		/* Within the object of the policy. */
+		buf_truncate(&r->out, r->out.len - 1);
+		buf_add_str(&r->out, ",\"notes\":[");
+	}
+	r->first = true;
+	if (import_notes(r->conf, policy, note_report, &noter, err) < 0)
+		return -1;
+	r->first = first;
+	if (r->json)
+		buf_addf(&r->out, "],\"notes_total\":%u}", noter.count);
+	else if (noter.count > REPORT_NOTES_MAX)
+		buf_addf(
+		    &r->out, "  and %u more\n", noter.count - REPORT_NOTES_MAX);
+	return 0;
+}
+
 static int
 policies_report(struct report *r, struct err *err)
 {
@@ -86,7 +148,8 @@ policies_report(struct report *r, struct err *err)
 			return -1;
 	for (size_t i = 0; i < c->import_count; i++)
 		if (policy_report(r, c->imports[i].name, "import",
-			c->imports[i].enabled, err) < 0)
+			c->imports[i].enabled, err) < 0 ||
+		    notes_report(r, &c->imports[i], err) < 0)
 			return -1;
 	if (r->json)
 		buf_add_byte(&r->out, ']');

@@ -122,6 +122,25 @@ survey_claims(struct survey *survey, const struct search_entry *entry,
 	return 0;
 }
 
+/* Mail from within the organisation goes to legacyExchangeDN: nobody else may
+ * have somebody's as an X500 address. */
+static int
+survey_legacy(struct survey *survey, const struct search_entry *entry,
+    const struct importdb_claim *claim, struct err *err)
+{
+	struct slice legacy = search_first(entry, "legacyExchangeDN");
+	struct buf text;
+	int rc = 0;
+
+	buf_init(&text, LIMIT_OBJECT_BYTES);
+	buf_add_str(&text, "x500:");
+	buf_add(&text, legacy);
+	if (legacy.len > 0)
+		rc = survey_claim(survey, buf_slice(&text), claim, err);
+	buf_fini(&text);
+	return rc;
+}
+
 static int
 survey_address_entry(
     struct survey *survey, const struct search_entry *entry, struct err *err)
@@ -144,6 +163,8 @@ survey_address_entry(
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (survey_claims(survey, entry, names[i], &claim, err) != 0)
 			return -1;
+	if (survey_legacy(survey, entry, &claim, err) != 0)
+		return -1;
 	if (claim.ours && !claim.inside) {
 		struct importdb_entry detached = {
 		    .entry = claim.entry,

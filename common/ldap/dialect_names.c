@@ -34,7 +34,8 @@ static const char *const export_ad[] = {"objectGUID", "objectClass",
     PERSON_ATTRIBUTES, EXTENSION_ATTRIBUTES, NULL};
 
 static const char *const address_ad[] = {"objectGUID", "objectClass", "cn",
-    "mail", "mailNickname", "proxyAddresses", "targetAddress", NULL};
+    "mail", "mailNickname", "proxyAddresses", "targetAddress",
+    "legacyExchangeDN", NULL};
 
 static const char *const contact_ad[] = {
     "objectGUID", "objectClass", PERSON_ATTRIBUTES, NULL};

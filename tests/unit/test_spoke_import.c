@@ -227,6 +227,52 @@ test_lost_state(void **state)
 	assert_int_equal(world_contacts(w), 2);
 }
 
+/* The first persons again, in a replica of an hour ago. */
+static void
+restore_replica(size_t count)
+{
+	struct replica *replica = NULL;
+	struct replica_intake *intake = NULL;
+	struct replica_changes changes;
+	struct err err = {0};
+	size_t i;
+
+	assert_int_equal(unlink(w->paths[0]), 0);
+	assert_int_equal(replica_open(w->paths[0], &replica, &err), 0);
+	assert_int_equal(
+	    replica_intake_begin(replica, REPLICA_FULL, &intake, &err), 0);
+	for (i = 0; i < count; i++) {
+		struct id id = world_id(i);
+
+		world_person_put(&w->persons[0][i], &id, intake);
+	}
+	assert_int_equal(
+	    replica_intake_finish(
+		intake, clock_now_ms() - CLOCK_HOUR_MS, false, &changes, &err),
+	    0);
+	world_manifest(w, 0, replica);
+	replica_close(replica);
+}
+
+/* The replica alone came out of a backup: the versions tell. */
+static void
+test_restored_replica(void **state)
+{
+	(void)state;
+	three();
+	restore_replica(2);
+	world_run(w);
+	assert_int_equal(w->result.held_streams, 1);
+	assert_non_null(strstr(w->result.held_text, "older here"));
+	assert_int_equal(world_written(w), 0);
+	world_person(w, 0, 0, "Anna Berg", "anna@north.example", "Boss");
+	world_publish(w, 0);
+	world_run(w);
+	assert_int_equal(w->result.held_streams, 0);
+	assert_int_equal(w->result.modified, 1);
+	assert_int_equal(world_written(w), 1);
+}
+
 /* A restored state holds a replica older than the directory's contacts. */
 static void
 test_restored_state(void **state)
@@ -245,31 +291,8 @@ test_restored_state(void **state)
 	/* Back to before: neither link nor object, and an old version. */
 	world_import_db(w, path, sizeof(path));
 	assert_int_equal(unlink(path), 0);
-	assert_int_equal(unlink(w->paths[0]), 0);
 	w->persons[0][3].mail[0] = '\0';
-	{
-		struct replica *replica = NULL;
-		struct replica_intake *intake = NULL;
-		struct replica_changes changes;
-		struct err err = {0};
-		size_t i;
-
-		assert_int_equal(replica_open(w->paths[0], &replica, &err), 0);
-		assert_int_equal(
-		    replica_intake_begin(replica, REPLICA_FULL, &intake, &err),
-		    0);
-		for (i = 0; i < 3; i++) {
-			struct id id = world_id(i);
-
-			world_person_put(&w->persons[0][i], &id, intake);
-		}
-		assert_int_equal(
-		    replica_intake_finish(intake, clock_now_ms() - 3600000,
-			false, &changes, &err),
-		    0);
-		world_manifest(w, 0, replica);
-		replica_close(replica);
-	}
+	restore_replica(3);
 	world_run(w);
 	assert_int_equal(world_written(w), 0);
 	w->force = true;
@@ -719,6 +742,7 @@ main(void)
 	    TEST(test_moved_contacts),
 	    TEST(test_only_contacts_are_ours),
 	    TEST(test_lost_state),
+	    TEST(test_restored_replica),
 	    TEST(test_restored_state),
 	    TEST(test_revoked_and_ended),
 	    TEST(test_many_deletions_wait),
