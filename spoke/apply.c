@@ -48,7 +48,7 @@ apply_quarantine(struct apply *apply, const struct importdb_change *change,
 	char reason[ERR_MESSAGE_MAX];
 	char hex[ID_HEX_SIZE];
 
-	snprintf(reason, sizeof(reason), "%s%s%s (%d) %s",
+	(void)snprintf(reason, sizeof(reason), "%s%s%s (%d) %s",
 	    result->attribute == NULL ? "" : "attribute ",
 	    result->attribute == NULL ? "" : result->attribute,
 	    result->attribute == NULL ? "refused:" : " refused:", result->code,

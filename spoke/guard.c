@@ -66,7 +66,8 @@ guard_hold(struct plan_input *input, struct plan_stream *stream,
 	buf_add(held, slice_make(hash, CRYPTO_HASH_LEN));
 	buf_add_u64be(held, stream->deletions);
 	if (out_result->held_streams++ == 0)
-		snprintf(out_result->held_text, sizeof(out_result->held_text),
+		(void)snprintf(out_result->held_text,
+		    sizeof(out_result->held_text),
 		    "stream %s/%s would lose %" PRIu64 " of %" PRIu64
 		    " contacts here; look at them, then: galspoke release %s",
 		    stream->member, stream->stream, stream->deletions,
@@ -157,7 +158,7 @@ guard_holds(
 		rc = importdb_note_get(db, GUARD_TEXT, &text, err);
 	if (rc == 0 && held.len > 0) {
 		if (out_result->held_streams == 0)
-			snprintf(out_result->held_text,
+			(void)snprintf(out_result->held_text,
 			    sizeof(out_result->held_text), "%s",
 			    buf_cstr(&text));
 		out_result->held_streams += held.len / GUARD_RECORD;

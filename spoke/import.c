@@ -56,7 +56,7 @@ import_hold(
 {
 	stream->held = true;
 	if (import->result->held_streams++ == 0)
-		snprintf(import->result->held_text,
+		(void)snprintf(import->result->held_text,
 		    sizeof(import->result->held_text),
 		    "stream %.63s/%.63s: %.600s", stream->member,
 		    stream->stream, reason);
@@ -73,13 +73,13 @@ import_regressed(struct import *import, const struct plan_stream *stream,
 	struct buf text;
 	int rc;
 
-	snprintf(key, sizeof(key), IMPORT_NOTE_PLANNED "%s/%s", stream->member,
-	    stream->stream);
+	(void)snprintf(key, sizeof(key), IMPORT_NOTE_PLANNED "%s/%s",
+	    stream->member, stream->stream);
 	buf_init(&text, 64);
 	rc = importdb_note_get(import->db, key, &text, err);
 	*out_regressed =
 	    rc == 0 && strtoull(buf_cstr(&text), NULL, 10) > version;
-	snprintf(number, sizeof(number), "%" PRIu64, version);
+	(void)snprintf(number, sizeof(number), "%" PRIu64, version);
 	if (rc == 0 && !*out_regressed &&
 	    !slice_equal(buf_slice(&text), slice_str(number)))
 		rc = importdb_note_set(import->db, key, slice_str(number), err);
@@ -190,7 +190,7 @@ import_hash_number(struct crypto_hash *hash, uint64_t number)
 {
 	char text[24];
 
-	snprintf(text, sizeof(text), "%" PRIu64, number);
+	(void)snprintf(text, sizeof(text), "%" PRIu64, number);
 	import_hash_text(hash, text);
 }
 
@@ -270,7 +270,7 @@ import_first_quarantined(
 	(void)err;
 	if (strcmp(trouble->kind, "quarantined") == 0 &&
 	    result->quarantine_text[0] == '\0')
-		snprintf(result->quarantine_text,
+		(void)snprintf(result->quarantine_text,
 		    sizeof(result->quarantine_text),
 		    "object %s of %.63s: %.600s",
 		    id_format(&trouble->object, hex), trouble->member,
@@ -485,7 +485,7 @@ import_remember(struct import *import, struct slice fingerprint,
 	int rc;
 
 	buf_init(&mark, IMPORT_NOTE_MAX);
-	snprintf(text, sizeof(text), "%" PRId64, read_ms);
+	(void)snprintf(text, sizeof(text), "%" PRId64, read_ms);
 	rc = dialect_mark(import->session, import->dialect, &mark, err);
 	if (rc == 0)
 		rc = importdb_begin(import->db, err);

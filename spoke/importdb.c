@@ -136,7 +136,7 @@ importdb_link_find(struct importdb *db, const char *member,
 	db_bind_text(stmt, 2, member);
 	rc = db_step(stmt, err);
 	if (rc > 0) {
-		snprintf(out_link->stream, sizeof(out_link->stream), "%s",
+		(void)snprintf(out_link->stream, sizeof(out_link->stream), "%s",
 		    db_column_text(stmt, 0));
 		out_link->doubt = db_column_u64(stmt, 1);
 		db_reset(stmt);

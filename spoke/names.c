@@ -123,7 +123,7 @@ names_cn_serial(struct slice base, unsigned serial, struct arena *arena)
 
 	if (serial <= 1)
 		return names_prefix(base, NAMES_CN_MAX);
-	snprintf(suffix, sizeof(suffix), " (%u)", serial);
+	(void)snprintf(suffix, sizeof(suffix), " (%u)", serial);
 	return names_serial(base, suffix, NAMES_CN_MAX, arena);
 }
 
@@ -134,7 +134,7 @@ names_nickname_serial(struct slice base, unsigned serial, struct arena *arena)
 
 	if (serial <= 1)
 		return names_prefix(base, NAMES_NICKNAME_MAX);
-	snprintf(suffix, sizeof(suffix), "%u", serial);
+	(void)snprintf(suffix, sizeof(suffix), "%u", serial);
 	return names_serial(base, suffix, NAMES_NICKNAME_MAX, arena);
 }
 

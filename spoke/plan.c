@@ -203,7 +203,7 @@ plan_judge_entries(struct plan *plan, struct err *err)
 		first = false;
 		last = entry.entry;
 		arena_reset(plan->arena);
-		snprintf(member, sizeof(member), "%s", entry.member);
+		(void)snprintf(member, sizeof(member), "%s", entry.member);
 		dn = arena_strdup(plan->arena, entry.dn);
 		entry.member = member;
 		entry.dn = dn;

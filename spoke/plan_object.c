@@ -64,7 +64,7 @@ plan_check_primary(
 	if (rc <= 0)
 		return rc < 0 ? -1 : 1;
 	plan->result->exists++;
-	snprintf(
+	(void)snprintf(
 	    reason, sizeof(reason), "its address is in use by %s", claim.dn);
 	if (plan_note(plan, object, "exists", reason, err) != 0)
 		return -1;
@@ -423,7 +423,7 @@ plan_outside(struct plan *plan, struct plan_object *object, struct err *err)
 		if (!dn_is_below(dn, plan->in->others[i], false))
 			continue;
 		plan->result->exists++;
-		snprintf(reason, sizeof(reason),
+		(void)snprintf(reason, sizeof(reason),
 		    "another policy imports it as %s", dn);
 		return plan_note(plan, object, "exists", reason, err);
 	}

@@ -416,7 +416,7 @@ views_provenance(const struct id *realm, const char *member,
 	char realm_hex[ID_HEX_SIZE];
 	char object_hex[ID_HEX_SIZE];
 
-	snprintf(text, sizeof(text), VIEWS_PROVENANCE "%s:%s:%s",
+	(void)snprintf(text, sizeof(text), VIEWS_PROVENANCE "%s:%s:%s",
 	    id_format(realm, realm_hex), member,
 	    id_format(object_id, object_hex));
 	return arena_dup(arena, slice_str(text));
