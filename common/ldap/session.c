@@ -382,10 +382,12 @@ connected(LDAP *ld, Sockbuf *sb, LDAPURLDesc *url, struct sockaddr *address,
 {
 	struct session *session = callback->lc_arg;
 	struct timeval limit = timeval_from_ms(session->timeout_ms);
+	/* Not NULL: that is 0 s, and the socket non-blocking all the same. */
+	struct timeval none = {-1, 0};
 	int fd = -1;
 
 	(void)url, (void)address;
-	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, NULL);
+	ldap_set_option(ld, LDAP_OPT_NETWORK_TIMEOUT, &none);
 	ber_sockbuf_ctrl(sb, LBER_SB_OPT_GET_FD, &fd);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
