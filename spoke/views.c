@@ -295,7 +295,9 @@ views_exchange(const struct views_options *options, const struct object *object,
 	    arena);
 }
 
-/* legacyExchangeDN of the contact: the same in every forest. */
+/* legacyExchangeDN of the contact: the same in every forest. Ids are their
+ * source's word: with the member's name behind, no member can take the mail
+ * that goes to another's contact. */
 static struct slice
 views_legacy(const struct views_options *options, const struct id *object_id,
     struct arena *arena)
@@ -307,6 +309,7 @@ views_legacy(const struct views_options *options, const struct id *object_id,
 	buf_init(&text, 4096);
 	buf_add_str(&text, options->legacy_prefix);
 	buf_add_str(&text, id_format(object_id, hex));
+	buf_addf(&text, "-%s", options->member->name);
 	if (!buf_failed(&text))
 		value = arena_dup(arena, buf_slice(&text));
 	buf_fini(&text);

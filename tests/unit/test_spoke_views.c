@@ -126,7 +126,7 @@ test_usual(void **state)
 	assert_slice(
 	    attribute(&c, "msExchRecipientDisplayType"), "-2147483642");
 	assert_slice(attribute(&c, "legacyExchangeDN"),
-	    "/o=galrelay/cn=01020300000000000000000000000000");
+	    "/o=galrelay/cn=01020300000000000000000000000000-NORTH");
 	assert_int_equal(attribute(&c, "msExchHideFromAddressLists").len, 0);
 }
 
@@ -426,7 +426,7 @@ test_values_that_would_be_refused(void **state)
 	char hex[ID_HEX_SIZE];
 
 	(void)state;
-	snprintf(own, sizeof(own), "x500:/O=galrelay/CN=%s",
+	snprintf(own, sizeof(own), "x500:/O=galrelay/CN=%s-north",
 	    id_format(&object_id, hex));
 	assert_int_equal(
 	    VIEW(&c, {"cn", {S("x")}}, {"mail", {S("x@north.example")}},
