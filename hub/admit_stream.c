@@ -332,6 +332,33 @@ intake_taken(struct intake *intake, struct err *err)
 	return 0;
 }
 
+/* The row of the stream; a new one must exist before foreign objects can refer
+ * to it. 1 there, 0 the member has too many, -1. */
+static int
+intake_row(struct intake *intake, struct err *err)
+{
+	struct store *store = intake->hub->store;
+	struct store_stream *rows;
+	size_t count;
+
+	if (store_stream_get(store, intake->manifest.member,
+		intake->manifest.stream, &intake->row, err) < 0)
+		return -1;
+	if (intake->row.id != 0)
+		return 1;
+	if (store_streams(store, intake->row.member, &rows, &count, err) < 0)
+		return -1;
+	store_streams_free(rows, count);
+	if (count >= LIMIT_MEMBER_STREAMS) {
+		log_error("stream not taken in member=%s stream=%s check=limit "
+			  "error=\"more than %d streams of one member\"",
+		    intake->row.member, intake->row.stream,
+		    LIMIT_MEMBER_STREAMS);
+		return store_count(store, "limit", 1, err);
+	}
+	return store_stream_put(store, &intake->row, false, err) < 0 ? -1 : 1;
+}
+
 int
 admit_tuple_take(struct hub *hub, const struct admit_tuple *in,
     enum admit_outcome *out_outcome, struct err *err)
@@ -352,13 +379,10 @@ admit_tuple_take(struct hub *hub, const struct admit_tuple *in,
 		    envelope_check_name((enum envelope_check)why.code), 1, err);
 		goto out;
 	}
-	if (store_stream_get(hub->store, intake.manifest.member,
-		intake.manifest.stream, &intake.row, err) < 0)
+	rc = intake_row(&intake, err);
+	if (rc <= 0)
 		goto out;
-	/* A row must exist before foreign objects can refer to it. */
-	if (intake.row.id == 0 &&
-	    store_stream_put(hub->store, &intake.row, false, err) < 0)
-		goto out;
+	rc = -1;
 	path = hub_stream_path(
 	    hub->conf, intake.row.member, intake.row.stream, &why);
 	if (path == NULL || replica_open(path, &intake.replica, &why) < 0 ||

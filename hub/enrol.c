@@ -61,6 +61,11 @@ join_keys_check(struct hub *hub, struct join *join)
 		else if (registry_key_revoked(hub->registry, &id))
 			join_refuse(
 			    join, "a key was revoked: make a new installation");
+		else if (members_key_taken(
+			     hub->registry, join->invite.name, &id))
+			join_refuse(join,
+			    "a key is another member's: make a new "
+			    "installation");
 		else
 			roles |= 1u << key->role;
 	}

@@ -9,30 +9,14 @@
 
 #define FRONT_MEMBERS_MAX (4 * 1024 * 1024)
 
+/* As targets will read it, and with a dot: a whole top-level domain is nobody's
+ * mail domain. */
 static bool
-domain_valid(const char *text, size_t len)
+domain_valid(const char *text)
 {
-	size_t label = 0;
-
-	if (len > 2 && text[0] == '*' && text[1] == '.') {
-		text += 2;
-		len -= 2;
-	}
-	if (len == 0 || len > 253 || memchr(text, '.', len) == NULL)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (c == '.') {
-			if (label == 0)
-				return false;
-			label = 0;
-			continue;
-		}
-		if ((!isalnum(c) && c != '-' && c < 128) || ++label > 63)
-			return false;
-	}
-	return label > 0;
+	return registry_domain_valid(text) &&
+	       strchr(strncmp(text, "*.", 2) == 0 ? text + 2 : text, '.') !=
+		   NULL;
 }
 
 int
@@ -43,8 +27,18 @@ members_domains_parse(const char *text, struct buf *out, struct err *err)
 	while (*text != '\0') {
 		size_t len = strcspn(text, ",");
 		struct slice s = slice_trim(slice_make(text, len));
+		char *domain = mem_strndup((const char *)s.data, s.len);
+		bool valid;
 
-		if (!domain_valid((const char *)s.data, s.len))
+		for (char *p = domain; *p != '\0'; p++)
+			*p = (char)tolower((unsigned char)*p);
+		valid = domain_valid(domain);
+		if (valid && out->len > 0)
+			buf_add_byte(out, ',');
+		if (valid)
+			buf_add_str(out, domain);
+		free(domain);
+		if (!valid)
 			return err_set(err, ERR_CONFIG,
 			    "\"%.*s\" is no mail domain: say for example "
 			    "north.example or *.north.example",
@@ -52,10 +46,6 @@ members_domains_parse(const char *text, struct buf *out, struct err *err)
 		if (++count > LIMIT_DOMAINS)
 			return err_set(err, ERR_CONFIG,
 			    "a member has at most %d domains", LIMIT_DOMAINS);
-		if (out->len > 0)
-			buf_add_byte(out, ',');
-		for (size_t i = 0; i < s.len; i++)
-			buf_add_byte(out, (uint8_t)tolower(s.data[i]));
 		text += len + (text[len] == ',');
 	}
 	if (count == 0)

@@ -51,6 +51,11 @@ int members_registry_take(struct hub *hub, const char *from,
 int members_keys_take(struct hub *hub, const char *name,
     Galr__PublicKey *const *keys, size_t key_count, struct err *err) ERR_WUR;
 
+/* Does another member list this key, or the hub? Whoever took the CURVE key of
+ * another would be who that other one is at the front. */
+bool members_key_taken(
+    const struct registry *registry, const char *name, const struct id *id);
+
 /* Writes STATE/front/members from registry and invitations. */
 int members_front_write(struct hub *hub, struct err *err) ERR_WUR;
 /* Drops invitations that expired; with their boxes. */

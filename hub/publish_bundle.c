@@ -8,6 +8,11 @@
 #define FLIGHT_ASK (-1)
 /* Backoff of repeats: 1, 2, 4 ... times the first, at most. */
 #define RESEND_DOUBLINGS 8
+/* Manifests in one bundle; the rest of the payload is registry and holdings.
+ * Those that are no longer than most go first, so that nobody's long audiences
+ * keep others' streams back. */
+#define BUNDLE_MANIFEST_BYTES (LIMIT_PAYLOAD_BYTES / 4)
+#define BUNDLE_MANIFEST_SHORT 4096
 
 struct bundle {
 	struct publish *publish;
@@ -22,6 +27,7 @@ struct bundle {
 	uint8_t (*wraps)[CRYPTO_WRAPPED_LEN];
 	uint8_t (*hashes)[CRYPTO_HASH_LEN];
 	struct target_bundle out;
+	size_t manifest_bytes;
 };
 
 void
@@ -155,6 +161,29 @@ bundle_item(struct bundle *b, const struct publish_item *item, struct err *err)
 	flight.resend_at =
 	    bundle_resend(b->publish->hub, item->attempts, item->refused);
 	return bundle_flight(b, &flight, err);
+}
+
+/* What does not fit waits for the acknowledgement of what does. */
+static int
+bundle_items(struct bundle *b, bool longer, struct err *err)
+{
+	struct publish_plan *plan = b->plan;
+
+	for (size_t i = 0; i < plan->item_count; i++) {
+		const struct publish_item *item = &plan->items[i];
+		size_t len = b->publish->streams[item->index].row->manifest.len;
+
+		/* What is on its way already goes again only when this bundle
+		 * replaces the one that carries it. */
+		if ((!item->due && !plan->waiting) ||
+		    (len > BUNDLE_MANIFEST_SHORT) != longer ||
+		    b->manifest_bytes + len > BUNDLE_MANIFEST_BYTES)
+			continue;
+		b->manifest_bytes += len;
+		if (bundle_item(b, item, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -311,12 +340,8 @@ publish_bundle(
 	plan->target.resend_at = 0;
 	if (bundle_recipient(&b, err) < 0)
 		goto out;
-	for (size_t i = 0; i < plan->item_count; i++)
-		/* What is on its way already goes again only when this bundle
-		 * replaces the one that carries it. */
-		if ((plan->items[i].due || plan->waiting) &&
-		    bundle_item(&b, &plan->items[i], err) < 0)
-			goto out;
+	if (bundle_items(&b, false, err) < 0 || bundle_items(&b, true, err) < 0)
+		goto out;
 	bundle_holdings(&b);
 	if (bundle_answers(&b, err) < 0 || bundle_registry(&b, err) < 0 ||
 	    bundle_seal(&b, err) < 0 || bundle_store(&b, err) < 0)

@@ -60,6 +60,7 @@ members_edit_free(Galr__Registry *message)
 int
 members_edit_commit(struct hub *hub, Galr__Registry *message, struct err *err)
 {
+	struct registry *trial = NULL;
 	struct buf bytes;
 	int rc = -1;
 
@@ -74,7 +75,11 @@ members_edit_commit(struct hub *hub, Galr__Registry *message, struct err *err)
 						      : hub->registry->version,
 	    hub->now_ms);
 	message->issued_at = hub->now_ms;
+	/* What nobody could read must never be stored: it would be the end of
+	 * the realm. */
 	if (registry_encode(message, &hub->keys, &bytes, err) < 0 ||
+	    registry_decode(buf_slice(&bytes), hub->keys.sign_active.public_key,
+		&trial, err) < 0 ||
 	    store_meta_set(hub->store, "registry", buf_slice(&bytes), err) <
 		0 ||
 	    target_touch(hub->store, NULL, false, err) < 0 ||
@@ -83,6 +88,7 @@ members_edit_commit(struct hub *hub, Galr__Registry *message, struct err *err)
 		goto out;
 	rc = members_front_write(hub, err);
 out:
+	registry_free(trial);
 	buf_fini(&bytes);
 	return rc;
 }

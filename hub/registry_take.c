@@ -288,6 +288,26 @@ keys_same(const struct registry_member *member, Galr__PublicKey *const *keys,
 	return true;
 }
 
+static bool
+keys_list(const struct registry_member *member, const struct id *id)
+{
+	for (size_t i = 0; i < member->key_count; i++)
+		if (id_compare(&member->keys[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+bool
+members_key_taken(
+    const struct registry *registry, const char *name, const struct id *id)
+{
+	for (size_t i = 0; i < registry->member_count; i++)
+		if (!registry_name_equal(registry->members[i].name, name) &&
+		    keys_list(&registry->members[i], id))
+			return true;
+	return keys_list(&registry->hub, id);
+}
+
 /* Each signing key is known, or follows one that is. after: the registry with
  * the announced keys in place. */
 static int
@@ -306,6 +326,9 @@ keys_verify(const struct registry *before, const struct registry *after,
 		if (registry_key_revoked(before, &key->id))
 			return err_set(err, ERR_UNTRUSTED,
 			    "%s announces a revoked key", name);
+		if (members_key_taken(before, name, &key->id))
+			return err_set(err, ERR_UNTRUSTED,
+			    "%s announces another member's key", name);
 		if (key->role != REGISTRY_SIGN ||
 		    registry_member_key(old, REGISTRY_SIGN, &key->id) != NULL)
 			continue;

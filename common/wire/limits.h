@@ -44,6 +44,9 @@
 #define LIMIT_WANTS 1024
 /* Why somebody refused something, for people. */
 #define LIMIT_REFUSAL_CHARS 1024
+/* Streams of one member at the hub: each is a file there, and a place in every
+ * target's bundle. */
+#define LIMIT_MEMBER_STREAMS 256
 #define LIMIT_STREAMS_ENDED 4096
 #define LIMIT_KEYS_REVOKED 65536
 /* Receiver's clock tolerance. */

@@ -61,7 +61,8 @@ payload_check(const Galr__Payload *p)
 		 (p->kek_enc.len == 0) != (p->kek_key_id.len == 0))
 		bad = "the section keys' encapsulation";
 	else if (p->registry_version > LIMIT_NUMBER ||
-		 p->applied > LIMIT_NUMBER || p->refused > LIMIT_NUMBER)
+		 p->applied > LIMIT_NUMBER || p->refused > LIMIT_NUMBER ||
+		 p->answers > LIMIT_NUMBER)
 		bad = "a number";
 	for (i = 0; bad == NULL && i < p->n_tuples; i++)
 		bad = payload_tuple_check(p->tuples[i]);
