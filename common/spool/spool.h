@@ -25,6 +25,9 @@
 #define SPOOL_HASH_LEN 32
 /* Blobs a message may name: one a tuple. */
 #define SPOOL_BLOBS_MAX 4096
+/* Messages that may wait in a box before a carrier takes more: a worker walks
+ * through all of them. */
+#define SPOOL_MESSAGES_MAX 1024
 /* What a newcomer (peer "join-...") may have in the in box: its one request. */
 #define SPOOL_JOIN_QUOTA (256 * 1024)
 

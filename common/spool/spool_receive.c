@@ -1,5 +1,6 @@
 /* Messages that arrive piece by piece: tmp/HASH.part grows, is verified as a
  * whole, and moves into the box; the envelope last. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -34,28 +35,54 @@ piece_path(
 	return path;
 }
 
+/* Are there as many other messages as may wait? */
+static bool
+box_crowded(const char *dir, const char *name)
+{
+	struct dirent *e;
+	unsigned count = 0;
+	size_t len;
+	DIR *d = opendir(dir);
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		len = strlen(e->d_name);
+		if (len < 6 || strcmp(e->d_name + len - 5, ".galr") != 0)
+			continue;
+		if (strlen(name) == len - 5 &&
+		    memcmp(e->d_name, name, len - 5) == 0)
+			continue; /* it is replaced */
+		count++;
+	}
+	if (d != NULL)
+		closedir(d);
+	return count >= SPOOL_MESSAGES_MAX;
+}
+
 static int
 begin_room(struct spool *spool, const char *peer, enum spool_box box,
     const struct spool_message *message, struct err *err)
 {
 	uint64_t quota = receive_quota(spool, peer);
 	uint64_t need = message->length, used = 0;
-	char *dir;
-	int rc;
+	char *dir = spool_box_dir(spool, peer, box);
+	bool crowded = box_crowded(dir, message->name);
+	int rc = 0;
 
-	if (quota == 0)
-		return 0;
+	if (crowded)
+		rc = err_set(err, ERR_LIMIT,
+		    "spool of %s is full: %d messages wait", peer,
+		    SPOOL_MESSAGES_MAX);
+	else if (quota != 0)
+		rc = fsio_dir_usage(dir, &used, err);
+	free(dir);
+	if (rc < 0 || quota == 0)
+		return rc;
 	for (size_t i = 0; i < message->blob_count; i++) {
 		if (!spool_has_blob(spool, peer, box, &message->blobs[i]))
 			need += message->blobs[i].length;
 		if (need > quota)
 			break;
 	}
-	dir = spool_box_dir(spool, peer, box);
-	rc = fsio_dir_usage(dir, &used, err);
-	free(dir);
-	if (rc < 0)
-		return -1;
 	if (need > quota || used > quota - need)
 		return err_set(err, ERR_LIMIT,
 		    "spool of %s is full: %llu of %llu bytes used", peer,

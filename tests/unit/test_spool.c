@@ -409,6 +409,35 @@ test_receive_quota(void **state)
 	    spool_receive_begin(spool, "north", SPOOL_IN, hash, &m, &err), 0);
 }
 
+/* Small messages fill no box without end; one that is replaced is no more. */
+static void
+test_receive_crowd(void **state)
+{
+	struct spool_message m = {.name = "m0", .length = 3};
+	uint8_t hash[SPOOL_HASH_LEN] = {1};
+	char name[SPOOL_NAME_SIZE];
+
+	(void)state;
+	spool_defer(spool, true);
+	for (int i = 0; i < SPOOL_MESSAGES_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "m%d", i);
+		assert_int_equal(spool_put(spool, "north", SPOOL_IN,
+				     &(struct spool_put){.name = name,
+					 .envelope = SLICE_LIT("x")},
+				     &err),
+		    0);
+	}
+	assert_int_equal(
+	    spool_receive_begin(spool, "north", SPOOL_IN, hash, &m, &err), 0);
+	(void)snprintf(m.name, sizeof(m.name), "another");
+	assert_int_equal(
+	    spool_receive_begin(spool, "north", SPOOL_IN, hash, &m, &err), -1);
+	assert_int_equal(err.class, ERR_LIMIT);
+	assert_int_equal(spool_drop(spool, "north", SPOOL_IN, "m7", &err), 0);
+	assert_int_equal(
+	    spool_receive_begin(spool, "north", SPOOL_IN, hash, &m, &err), 0);
+}
+
 /* A superseded attempt leaves nothing behind. */
 static void
 test_receive_begin_sweeps(void **state)
@@ -554,6 +583,7 @@ main(void)
 	    T(test_receive),
 	    T(test_receive_wrong_hash),
 	    T(test_receive_quota),
+	    T(test_receive_crowd),
 	    T(test_receive_begin_sweeps),
 	    T(test_watch),
 	    T(test_disk_full),
