@@ -40,7 +40,7 @@ static char fx_dir[64];
 static struct hub_conf fx_conf;
 static struct hub *fx_hub;
 
-#define SPOKE_HELD_MAX 8
+#define SPOKE_HELD_MAX 64
 
 /* What a spoke holds of one stream of another. */
 struct fx_held {
@@ -57,7 +57,9 @@ struct fx_spoke {
 	struct registry *registry;
 	struct replica *own; /* stream "staff" */
 	char tag[80];
-	const char *audience; /* NULL: all */
+	const char *audience; /* NULL: all, or the list */
+	const char *const *audiences;
+	size_t audience_count;
 	uint64_t last_publish, last_ack;
 	int64_t issued_at;
 	uint64_t hub_version; /* what the hub said that it holds */
@@ -71,7 +73,8 @@ struct fx_spoke {
 	uint64_t bytes;
 	bool got_registry;
 	struct buf last_envelope; /* of the last publication */
-	int64_t clock;            /* added to now */
+	char last_name[64];
+	int64_t clock; /* added to now */
 };
 
 static UNUSED int
@@ -442,8 +445,8 @@ fx_publish_tuple(struct fx_spoke *s, const struct fx_tuple *how)
 	    .member = how->member != NULL ? how->member : s->name,
 	    .stream = how->stream,
 	    .tag = s->tag,
-	    .audience = audience,
-	    .audience_count = s->audience == NULL ? 0 : 1,
+	    .audience = s->audience != NULL ? audience : s->audiences,
+	    .audience_count = s->audience != NULL ? 1 : s->audience_count,
 	    .ended = how->ended};
 	Galr__Payload payload = GALR__PAYLOAD__INIT;
 	Galr__Tuple tuple = GALR__TUPLE__INIT;
@@ -496,6 +499,7 @@ fx_publish_tuple(struct fx_spoke *s, const struct fx_tuple *how)
 	    &payload, &s->last_envelope);
 	(void)snprintf(name, sizeof(name), "pub-%016llx",
 	    (unsigned long long)s->last_publish);
+	(void)snprintf(s->last_name, sizeof(s->last_name), "%s", name);
 	OK(spool_put(fx_hub->spool, s->name, SPOOL_IN,
 	    &(struct spool_put){.name = name,
 		.envelope = buf_slice(&s->last_envelope),
