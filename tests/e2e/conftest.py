@@ -10,7 +10,7 @@ from testbed import slapd
 from testbed.star import Star, program
 
 HUB = 'resend = "1s";\nevery = "1s";'
-SPOKE = 'wait = "15s";'
+SPOKE = 'wait = "10s";'
 
 
 @pytest.fixture

@@ -48,41 +48,44 @@ EDITS = [edit_truncate, edit_extend, edit_flip_header, edit_flip_body,
          edit_length, edit_empty]
 
 
-@pytest.mark.parametrize('edit', EDITS)
-def test_an_edited_bundle_is_refused_and_the_next_is_taken(star, pair, edit):
+def test_edited_bundles_are_refused_and_the_next_is_taken(star, pair):
     north, south = pair
-    before = sorted(south.contacts())
-    change(north.ldap, 1)
-    north.export()
     box = star.hub.box('SOUTH', 'out')
-    star.eventually(lambda: some(box))
-    star.hub.stop()     # so that nobody mends the box meanwhile
-    for name in box.names():
-        box.write(name, edit(box.read(name)))
-    star.hub.serve()
-    star.hub.wait()
-    south.call('run', 'partners')
-    after = sorted(south.contacts())
-    assert after == before or len(after) == len(before) + 1
-    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+    for number, edit in enumerate(EDITS):
+        print(edit.__name__)
+        before = sorted(south.contacts())
+        change(north.ldap, number)
+        north.export()
+        star.eventually(lambda: some(box))
+        star.hub.stop()     # so that nobody mends the box meanwhile
+        for name in box.names():
+            box.write(name, edit(box.read(name)))
+        star.hub.serve()
+        star.hub.wait()
+        south.call('run', 'partners')
+        after = sorted(south.contacts())
+        assert after == before or len(after) == len(before) + 1
+        star.eventually(lambda: (star.sync(), star.expect_everyone()))
 
 
-@pytest.mark.parametrize('edit', EDITS)
-def test_an_edited_publication_is_refused_by_the_hub(star, pair, edit):
+def test_edited_publications_are_refused_by_the_hub(star, pair):
     north, south = pair
-    star.hub.stop()
-    change(north.ldap, 2)
-    north.call('run', 'staff')      # nobody there: it stays in the out box
-    box = north.box('out')
-    assert box.names()
     hub = star.hub.box('NORTH', 'in')
-    os.makedirs(hub.path, exist_ok=True)
-    for name in box.names():
-        hub.write(name, edit(box.read(name)))
-    star.hub.serve()
-    star.hub.wait()
-    star.eventually(lambda: _empty(hub))
-    star.eventually(lambda: (star.sync(), star.expect_everyone()))
+    for number, edit in enumerate(EDITS):
+        print(edit.__name__)
+        version = versions(star)
+        star.hub.stop()
+        change(north.ldap, 20 + number)
+        north.call('run', 'staff', '--no-wait')
+        box = north.box('out')
+        assert box.names()
+        for name in box.names():
+            hub.write(name, edit(box.read(name)))
+        star.hub.serve()
+        star.hub.wait()
+        star.eventually(lambda: _empty(hub))
+        assert versions(star) == version
+        star.eventually(lambda: (star.sync(), star.expect_everyone()))
 
 
 def _empty(box):
@@ -94,7 +97,7 @@ def test_a_foreign_or_unknown_senders_message_is_refused(star, three):
     north, south, west = three
     star.hub.stop()
     change(north.ldap, 3)
-    north.call('run', 'staff')
+    north.call('run', 'staff', '--no-wait')
     hub = star.hub.box('WEST', 'in')
     os.makedirs(hub.path, exist_ok=True)
     for name in north.box('out').names():
@@ -135,13 +138,12 @@ def test_dropped_duplicated_and_reordered_messages_heal(star, three):
 
 def test_cut_connections_are_resumed(star, clean):
     north, south = clean['north'], clean['south']
-    north.populate(150)
+    north.populate(100)
     for forest in (north, south):
         star.join(forest.name, forest)
     star.wire.cut_after(9000)
-    for spoke in star.spokes:
-        spoke.call('run', 'staff')
-        spoke.call('run', 'partners')
+    star.spokes[0].call('run', 'staff')
+    star.spokes[1].call('run', 'partners')
     star.wire.cut_after(0)
     star.sync()
     star.sync()
@@ -166,7 +168,7 @@ def thin(pair, scratch, tmp_path):
 def test_a_read_cut_short_publishes_nothing(star, pair, thin):
     north, south = pair
     north.export()
-    version = star.hub.json('streams')
+    version = versions(star)
     quiet = thin.total()
     for number in range(400, 440):
         north.ldap.add_person(number)
@@ -174,7 +176,7 @@ def test_a_read_cut_short_publishes_nothing(star, pair, thin):
     whole = thin.total() - quiet
     south.fetch()
     star.expect_everyone()
-    version = star.hub.json('streams')
+    version = versions(star)
     for number in range(440, 445):
         north.ldap.add_person(number)
     for share in (0.3, 0.6, 0.9):
@@ -184,16 +186,17 @@ def test_a_read_cut_short_publishes_nothing(star, pair, thin):
             continue    # a change feed needed fewer bytes than a whole read
         assert result.status == 1
         assert north.ldap.behind in result.text
-        assert _versions(star.hub.json('streams')) == _versions(version)
+        assert versions(star) == version
     thin.cut_after(0)
     star.sync()
     star.expect_everyone()
 
 
-def _versions(streams):
-    rows = streams if isinstance(streams, list) else streams['streams']
-    return sorted((row.get('member'), row.get('stream') or row.get('name'),
-                   row['version']) for row in rows)
+def versions(star):
+    """Of each stream, as the hub lists them."""
+    rows = star.hub.json('streams')
+    rows = rows if isinstance(rows, list) else rows['streams']
+    return sorted((row['stream'], row['version']) for row in rows)
 
 
 def test_an_emptied_directory_is_not_believed(star, pair):
