@@ -28,6 +28,13 @@ struct admit {
 	uint64_t sequence; /* of the publish that was opened last; else 0 */
 };
 
+/* A message that passed all checks of its envelope. */
+struct admit_opened {
+	const char *peer;
+	struct envelope envelope;
+	Galr__Payload *payload; /* in the arena */
+};
+
 /* Commits, then lets the messages go: never the other way round. */
 static int
 admit_flush(struct admit *admit, struct err *err)
@@ -162,14 +169,13 @@ tuple_is_long(const Galr__Tuple *tuple)
 }
 
 static int
-take_tuples(struct admit *admit, const char *peer,
-    const struct spool_message *message, const struct envelope *envelope,
-    const Galr__Payload *payload, bool *out_retry, struct err *err)
+take_tuples(struct admit *admit, const struct admit_opened *opened,
+    bool *out_retry, struct err *err)
 {
-	struct admit_tuple in = {.sender = envelope->sender,
-	    .peer = peer,
+	const Galr__Payload *payload = opened->payload;
+	struct admit_tuple in = {.sender = opened->envelope.sender,
+	    .peer = opened->peer,
 	    .spool = admit->hub->spool,
-	    .message = message->name,
 	    .envelope = buf_slice(&admit->file)};
 
 	*out_retry = false;
@@ -191,10 +197,11 @@ take_tuples(struct admit *admit, const char *peer,
 /* The payload of an envelope that passed all checks. *out_retry: leave the
  * message where it is. */
 static int
-take_payload(struct admit *admit, const char *peer,
-    const struct spool_message *message, const struct envelope *envelope,
-    const Galr__Payload *payload, bool *out_retry, struct err *err)
+take_payload(struct admit *admit, const struct admit_opened *opened,
+    bool *out_retry, struct err *err)
 {
+	const struct envelope *envelope = &opened->envelope;
+	const Galr__Payload *payload = opened->payload;
 	struct hub *hub = admit->hub;
 	bool publish = envelope->type == GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH;
 	struct envelope_seen seen;
@@ -221,8 +228,7 @@ take_payload(struct admit *admit, const char *peer,
 	if (target_put(hub->store, &target, err) < 0)
 		goto out;
 	if (publish && target.hold[0] == '\0' &&
-	    take_tuples(
-		admit, peer, message, envelope, payload, out_retry, err) < 0)
+	    take_tuples(admit, opened, out_retry, err) < 0)
 		goto out;
 	if (!*out_retry && store_seen_set(hub->store, envelope->sender,
 			       (int)envelope->type, &seen, err) < 0)
@@ -303,9 +309,8 @@ admit_refuse(struct admit *admit, const char *peer, const char *name,
 
 /* Opens and takes one regular message; why says what was wrong with it. */
 static int
-admit_regular(struct admit *admit, const char *peer,
-    const struct spool_message *message, bool *out_retry, struct err *err,
-    struct err *why)
+admit_regular(struct admit *admit, const char *peer, bool *out_retry,
+    struct err *err, struct err *why)
 {
 	struct hub *hub = admit->hub;
 	struct envelope_open_options options = {.registry = hub->registry,
@@ -317,36 +322,34 @@ admit_regular(struct admit *admit, const char *peer,
 		     1u << GALR__ENVELOPE_TYPE__ENVELOPE_ACK,
 	    .seen = admit_seen,
 	    .seen_arg = hub};
-	Galr__Payload *payload;
-	struct envelope envelope;
-	int rc = -1;
+	struct admit_opened opened = {.peer = peer};
+	struct envelope *envelope = &opened.envelope;
+	int rc;
 
-	memset(&envelope, 0, sizeof(envelope));
 	arena_reset(admit->arena);
 	admit->sequence = 0;
-	rc = envelope_open(buf_slice(&admit->file), &options, &envelope, why);
-	if (envelope.type == GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH)
-		admit->sequence = envelope.sequence;
+	rc = envelope_open(buf_slice(&admit->file), &options, envelope, why);
+	if (envelope->type == GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH)
+		admit->sequence = envelope->sequence;
 	/* No longer than a clock may be wrong. */
 	if (rc < 0 && why->code == CHECK_FUTURE &&
-	    !envelope_may_wait(&envelope, hub->now_ms))
+	    !envelope_may_wait(envelope, hub->now_ms))
 		why->class = ERR_BAD_DATA;
 	if (rc < 0)
 		goto out;
 	rc = -1;
 	/* The carrier knows who delivered it by its CURVE key. */
-	if (!registry_name_equal(envelope.sender, peer)) {
+	if (!registry_name_equal(envelope->sender, peer)) {
 		(void)err_set_code(why, ERR_UNTRUSTED, CHECK_ROLE,
-		    "%s delivered a message of %s", peer, envelope.sender);
+		    "%s delivered a message of %s", peer, envelope->sender);
 		goto out;
 	}
-	if (payload_unpack(
-		buf_slice(&envelope.payload), admit->arena, &payload, why) < 0)
+	if (payload_unpack(buf_slice(&envelope->payload), admit->arena,
+		&opened.payload, why) < 0)
 		goto out;
-	rc = take_payload(
-	    admit, peer, message, &envelope, payload, out_retry, err);
+	rc = take_payload(admit, &opened, out_retry, err);
 out:
-	envelope_fini(&envelope);
+	envelope_fini(envelope);
 	return rc;
 }
 
@@ -365,7 +368,7 @@ admit_message(struct admit *admit, const char *peer,
 	if (rc == 0 && strncmp(peer, "join-", 5) == 0)
 		rc = members_join(hub, peer, buf_slice(&admit->file), &why);
 	else if (rc == 0)
-		rc = admit_regular(admit, peer, message, &retry, err, &why);
+		rc = admit_regular(admit, peer, &retry, err, &why);
 	if (rc < 0 &&
 	    (why.class == ERR_NONE || admit_notice(admit, peer, &why, err) < 0))
 		return -1;

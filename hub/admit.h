@@ -46,7 +46,6 @@ struct admit_tuple {
 	const Galr__Tuple *tuple;
 	const char *peer;
 	struct spool *spool; /* where the blobs lie */
-	const char *message; /* name in the spool, for holding it back */
 	struct slice envelope;
 };
 

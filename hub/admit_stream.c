@@ -7,6 +7,8 @@
 #include "hub/admit.h"
 #include "hub/foreign.h"
 
+#define INTAKE_KEEP_MS (90 * CLOCK_DAY_MS)
+
 struct intake {
 	struct hub *hub;
 	const struct admit_tuple *in;
@@ -62,71 +64,105 @@ tuple_blob(const Galr__Tuple *tuple, struct spool_blob *out)
 	return out;
 }
 
+/* The section, verified end to end; nothing of it is parsed before. */
 static int
-intake_section(struct intake *intake, struct err *why)
+intake_reader(
+    struct intake *intake, struct section_reader **out_reader, struct err *err)
 {
 	const struct admit_tuple *in = intake->in;
-	struct hub *hub = intake->hub;
-	char *staging = hub_path(hub->conf, "blobs");
+	char *staging = hub_path(intake->hub->conf, "blobs");
 	char *path = spool_blob_path(
 	    in->spool, in->peer, SPOOL_IN, in->tuple->section_sha256.data);
+	struct spool_blob blob;
+	int rc = -1;
+
+	if (in->tuple->section_key.len != CRYPTO_KEY_LEN ||
+	    !spool_has_blob(
+		in->spool, in->peer, SPOOL_IN, tuple_blob(in->tuple, &blob)))
+		(void)err_set_code(err, ERR_BAD_DATA, CHECK_SECTION_HASH,
+		    "the section did not come with its message");
+	else
+		rc = section_reader_open(path, blob.sha256,
+		    in->tuple->section_key.data, staging, out_reader, err);
+	if (rc == 0 &&
+	    section_reader_head(*out_reader)->base != in->tuple->base_version)
+		rc = err_set_code(err, ERR_BAD_DATA, CHECK_PAYLOAD,
+		    "the section starts elsewhere than its tuple says");
+	free(staging);
+	free(path);
+	return rc;
+}
+
+/* Deletions are kept for as long as a target may stay away and still get a
+ * delta. Versions follow the clock. */
+static int
+intake_purge(struct intake *intake, struct err *err)
+{
+	struct replica_state state;
+	uint64_t keep, slack = (uint64_t)CLOCK_DAY_MS;
+
+	replica_state(intake->replica, &state);
+	if (intake->hub->now_ms <= INTAKE_KEEP_MS)
+		return 0;
+	keep = (uint64_t)(intake->hub->now_ms - INTAKE_KEEP_MS);
+	/* At most once a day. */
+	if (state.version <= keep || state.floor + slack > keep)
+		return 0;
+	return replica_purge(intake->replica, keep, err);
+}
+
+static void
+intake_log(const struct intake *intake, const struct replica_changes *changes)
+{
+	log_info("stream taken in member=%s stream=%s version=%llu base=%llu "
+		 "added=%llu modified=%llu deleted=%llu outside=%llu",
+	    intake->row.member, intake->row.stream,
+	    (unsigned long long)intake->manifest.version,
+	    (unsigned long long)intake->in->tuple->base_version,
+	    (unsigned long long)changes->added,
+	    (unsigned long long)changes->modified,
+	    (unsigned long long)changes->deleted,
+	    (unsigned long long)intake->row.foreign);
+}
+
+static int
+intake_section(struct intake *intake, struct err *err)
+{
 	struct replica_apply_options options = {.manifest = &intake->manifest,
 	    .signed_manifest = buf_slice(&intake->signed_manifest),
 	    .check = foreign_check};
 	struct section_reader *reader = NULL;
 	struct replica_changes changes;
-	struct replica_state state;
 	struct foreign_scan scan;
-	struct spool_blob blob;
 	int rc = -1;
 
-	foreign_scan_init(&scan, hub, intake->member, &intake->row);
-	if (in->tuple->section_key.len != CRYPTO_KEY_LEN ||
-	    !spool_has_blob(
-		in->spool, in->peer, SPOOL_IN, tuple_blob(in->tuple, &blob))) {
-		(void)err_set_code(why, ERR_BAD_DATA, CHECK_SECTION_HASH,
-		    "the section did not come with its message");
+	foreign_scan_init(&scan, intake->hub, intake->member, &intake->row);
+	if (intake_reader(intake, &reader, err) < 0)
 		goto out;
-	}
-	if (section_reader_open(path, blob.sha256, in->tuple->section_key.data,
-		staging, &reader, why) < 0)
-		goto out;
-	if (section_reader_head(reader)->base != in->tuple->base_version) {
-		(void)err_set_code(why, ERR_BAD_DATA, CHECK_PAYLOAD,
-		    "the section starts elsewhere than its tuple says");
-		goto out;
-	}
-	scan.full = in->tuple->base_version == 0;
+	scan.full = intake->in->tuple->base_version == 0;
 	scan.records = section_reader_head(reader)->records;
 	scan.live = intake->manifest.count;
 	scan.limited = intake->row.released_version != intake->manifest.version;
 	if (scan.full)
 		scan.count = 0;
 	options.check_arg = &scan;
-	replica_state(intake->replica, &state);
-	rc = replica_apply(intake->replica, reader, &options, &changes, why);
+	rc = replica_apply(intake->replica, reader, &options, &changes, err);
 	if (rc < 0) {
 		intake->over = scan.over;
-		intake->row.held_foreign = scan.count;
+		if (scan.over)
+			intake->row.held_foreign = scan.count;
 		goto out;
 	}
 	intake->taken = true;
-	rc = foreign_scan_store(&scan, why);
 	intake->row.foreign = scan.count;
-	log_info("stream taken in member=%s stream=%s version=%llu base=%llu "
-		 "added=%llu modified=%llu deleted=%llu outside=%llu",
-	    intake->row.member, intake->row.stream,
-	    (unsigned long long)intake->manifest.version,
-	    (unsigned long long)in->tuple->base_version,
-	    (unsigned long long)changes.added,
-	    (unsigned long long)changes.modified,
-	    (unsigned long long)changes.deleted,
-	    (unsigned long long)scan.count);
+	intake->row.recount = foreign_scan_overrun(&scan);
+	intake_log(intake, &changes);
+	rc = foreign_scan_store(&scan, err);
+	if (rc == 0)
+		rc = intake_purge(intake, err);
 out:
 	section_reader_close(reader);
 	foreign_scan_fini(&scan);
-	free(staging);
-	free(path);
 	return rc;
 }
 

@@ -147,6 +147,12 @@ foreign_scan_store(struct foreign_scan *scan, struct err *err)
 	return 0;
 }
 
+bool
+foreign_scan_overrun(const struct foreign_scan *scan)
+{
+	return scan->changed_count == FOREIGN_CHANGED_MAX;
+}
+
 int
 foreign_recount(struct hub *hub, const struct registry_member *member,
     struct replica *replica, struct store_stream *row, struct err *err)

@@ -38,6 +38,8 @@ int foreign_check(
     void *arg, const struct section_object *object, struct err *err) ERR_WUR;
 /* After the section went in: writes what changed to hub.db. */
 int foreign_scan_store(struct foreign_scan *scan, struct err *err) ERR_WUR;
+/* More changed than it keeps ids of: the count needs a recount. */
+bool foreign_scan_overrun(const struct foreign_scan *scan);
 void foreign_scan_fini(struct foreign_scan *scan);
 
 /* Reads the whole replica; sets row->foreign. */

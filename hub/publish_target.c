@@ -114,6 +114,7 @@ plan_stream(struct publish *publish, struct publish_plan *plan, size_t index,
 	const Galr__Holding *holding = plan_holding(plan, row);
 	struct publish_item *item = &plan->items[plan->item_count];
 	const struct target_flight *flight;
+	int64_t hold_issued_at = 0;
 
 	if (holding != NULL &&
 	    plan_behind(publish, holding, stream->row, err) < 0)
@@ -124,13 +125,14 @@ plan_stream(struct publish *publish, struct publish_plan *plan, size_t index,
 	item->index = index;
 	if (holding != NULL && holding->root.len == CRYPTO_HASH_LEN) {
 		item->hold_version = holding->version;
+		hold_issued_at = holding->issued_at;
 		memcpy(item->hold_root, holding->root.data, CRYPTO_HASH_LEN);
 		item->refused = holding->refusal[0] != '\0';
 	}
 	if (item->hold_version > row->version ||
 	    (row->ended && item->hold_version == 0) ||
 	    (item->hold_version == row->version &&
-		holding->issued_at >= row->issued_at &&
+		hold_issued_at >= row->issued_at &&
 		memcmp(item->hold_root, row->root, CRYPTO_HASH_LEN) == 0))
 		return 0;
 	/* The same version with another root: its copy decayed, a full mends

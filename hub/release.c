@@ -45,10 +45,8 @@ release_take(struct hub *hub, const struct store_stream *row, struct err *err)
 	    .now_ms = hub->now_ms,
 	    /* It passed the sequence when it was held. */
 	    .types = 1u << GALR__ENVELOPE_TYPE__ENVELOPE_PUBLISH};
-	struct admit_tuple in = {.sender = row->member,
-	    .peer = row->member,
-	    .spool = hub->held,
-	    .message = row->stream};
+	struct admit_tuple in = {
+	    .sender = row->member, .peer = row->member, .spool = hub->held};
 	enum admit_outcome outcome = ADMIT_REFUSED;
 	Galr__Payload *payload;
 	struct envelope envelope;

@@ -220,10 +220,9 @@ report_members(struct hub *hub, bool json, struct buf *out, struct err *err)
 static void
 stream_json(struct hub *hub, struct buf *out, const struct store_stream *row)
 {
-	char root[2 * CRYPTO_HASH_LEN + 1] = "";
 	struct buf hex;
 
-	buf_init(&hex, sizeof(root));
+	buf_init(&hex, 2 * CRYPTO_HASH_LEN + 1);
 	buf_add_hex(&hex, slice_make(row->root, CRYPTO_HASH_LEN));
 	buf_add_byte(out, '{');
 	json_text(out, "member", row->member);

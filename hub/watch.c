@@ -65,7 +65,7 @@ peers_scan(struct watch *watch, struct err *err)
 
 	if (d == NULL)
 		rc = err_set_errno(err, ERR_IO, "%s", root);
-	while (rc == 0 && (entry = readdir(d)) != NULL)
+	while (d != NULL && rc == 0 && (entry = readdir(d)) != NULL)
 		if (entry->d_name[0] != '.')
 			rc = peer_add(watch, entry->d_name, err);
 	if (d != NULL)
