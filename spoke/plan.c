@@ -9,9 +9,6 @@
 #include "common/ldap/dn.h"
 #include "spoke/plan_internal.h"
 
-/* Directories tell when an entry was created to the second. */
-#define PLAN_CREATED_GRAIN_MS 1000
-
 /* Which stream of the member carries the object? The first that does, in the
  * order of the input. Gives its index, or -1 in *out_index; *out_unknown when
  * none does but a held stream, or a member without streams, keeps us from
@@ -138,8 +135,8 @@ plan_vanished(
 		return 0;
 	stream = &plan->in->streams[index];
 	stream->contacts++;
-	if (!linked && (entry->created_ms == 0 ||
-			   entry->created_ms + PLAN_CREATED_GRAIN_MS > version))
+	/* What we hold is newer than the contact, or nobody knows. */
+	if (!linked && (entry->created_ms == 0 || entry->created_ms > version))
 		return importdb_link_put(plan->in->db, entry->member,
 		    &entry->object, stream->stream, version, err);
 	if (link.doubt != 0 && version <= link.doubt)
