@@ -29,6 +29,10 @@ struct hub_conf {
 	void *owner;                /* what keeps the texts alive */
 };
 
+struct conf_table;
+/* For tests of samples and manual. */
+extern const struct conf_table hub_conf_table;
+
 /* Class config with file, line and cure. hub_conf_free(NULL) is legal. */
 int hub_conf_load(
     const char *path, struct hub_conf **out_conf, struct err *err) ERR_WUR;

@@ -4,7 +4,6 @@
 
 #define SAMPLE "deploy/sample/hub.conf"
 
-extern const struct conf_table hub_conf_table;
 
 static void
 test_man(void **state)
