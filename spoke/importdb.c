@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/replica/db_note.h"
 #include "common/wire/limits.h"
 #include "spoke/importdb_internal.h"
 
@@ -246,32 +247,12 @@ int
 importdb_note_get(
     struct importdb *db, const char *key, struct buf *out, struct err *err)
 {
-	struct db_stmt *stmt;
-	int rc;
-
-	if (db_prepare(db->db, "SELECT value FROM note WHERE key = ?1", &stmt,
-		err) != 0)
-		return -1;
-	db_bind_text(stmt, 1, key);
-	rc = db_step(stmt, err);
-	if (rc > 0) {
-		buf_add(out, db_column_blob(stmt, 0));
-		db_reset(stmt);
-	}
-	return rc < 0 ? -1 : 0;
+	return db_note_get(db->db, key, out, err);
 }
 
 int
 importdb_note_set(
     struct importdb *db, const char *key, struct slice value, struct err *err)
 {
-	struct db_stmt *stmt;
-
-	if (db_prepare(db->db,
-		"INSERT OR REPLACE INTO note(key, value) VALUES(?1, ?2)", &stmt,
-		err) != 0)
-		return -1;
-	db_bind_text(stmt, 1, key);
-	db_bind_blob(stmt, 2, value);
-	return db_run(stmt, err);
+	return db_note_set(db->db, key, value, err);
 }

@@ -1,3 +1,4 @@
+#include "common/replica/db_note.h"
 #include "spoke/store.h"
 
 #include "common/base/clock.h"
@@ -111,34 +112,14 @@ int
 store_note_get(struct spoke_store *store, const char *key, struct buf *out,
     struct err *err)
 {
-	struct db_stmt *stmt;
-	int rc;
-
-	if (db_prepare(store->db, "SELECT value FROM note WHERE key = ?1",
-		&stmt, err) < 0)
-		return -1;
-	db_bind_text(stmt, 1, key);
-	rc = db_step(stmt, err);
-	if (rc <= 0)
-		return rc;
-	buf_add(out, db_column_blob(stmt, 0));
-	db_reset(stmt);
-	return buf_check(out, key, err);
+	return db_note_get(store->db, key, out, err);
 }
 
 int
 store_note_set(struct spoke_store *store, const char *key, struct slice value,
     struct err *err)
 {
-	struct db_stmt *stmt;
-
-	if (db_prepare(store->db,
-		"INSERT OR REPLACE INTO note(key, value) VALUES(?1, ?2)", &stmt,
-		err) < 0)
-		return -1;
-	db_bind_text(stmt, 1, key);
-	db_bind_blob(stmt, 2, value);
-	return db_run(stmt, err);
+	return db_note_set(store->db, key, value, err);
 }
 
 int

@@ -1,3 +1,4 @@
+#include "common/replica/db_note.h"
 #include "common/replica/replica_internal.h"
 
 #include <stdlib.h>
@@ -325,36 +326,9 @@ int
 replica_note_get(
     struct replica *replica, const char *key, struct buf *out, struct err *err)
 {
-	struct db_stmt *stmt;
-	int rc;
-
-	if (replica_note_check(key, err) < 0 ||
-	    replica_fresh(replica, err) < 0 ||
-	    db_prepare(replica->db, "SELECT value FROM note WHERE key = ?1",
-		&stmt, err) < 0)
+	if (replica_note_check(key, err) < 0 || replica_fresh(replica, err) < 0)
 		return -1;
-	db_bind_text(stmt, 1, key);
-	rc = db_step(stmt, err);
-	if (rc <= 0)
-		return rc;
-	buf_add(out, db_column_blob(stmt, 0));
-	db_reset(stmt);
-	return buf_check(out, "note", err);
-}
-
-static int
-replica_note_store(
-    struct db *db, const char *key, struct slice value, struct err *err)
-{
-	struct db_stmt *stmt;
-
-	if (db_prepare(db,
-		"INSERT OR REPLACE INTO note (key, value) VALUES (?1, ?2)",
-		&stmt, err) < 0)
-		return -1;
-	db_bind_text(stmt, 1, key);
-	db_bind_blob(stmt, 2, value);
-	return db_run(stmt, err);
+	return db_note_get(replica->db, key, out, err);
 }
 
 int
@@ -366,8 +340,8 @@ replica_note_set(struct replica *replica, const char *key, struct slice value,
 	if (replica_note_check(key, err) < 0 ||
 	    (own && replica_write_begin(replica, err) < 0))
 		return -1;
-	return replica_end(replica, own,
-	    replica_note_store(replica->db, key, value, err), err);
+	return replica_end(
+	    replica, own, db_note_set(replica->db, key, value, err), err);
 }
 
 int
