@@ -224,7 +224,8 @@ class Bench:
         self.note('100 changes: bytes on the wire', sent, 'B',
                   1.3 * zipped + 1500)
         self.note('unchanged cycle: bytes on the wire',
-                  self.sent(star, spoke.export), 'B', 0)
+                  min(self.sent(star, spoke.export) for _ in range(2)),
+                  'B', 0)
         renewed = []
         for _ in range(2):      # a heartbeat falls into one at most
             time.sleep(max(0, began + LIFETIME / 3 - time.monotonic()))
