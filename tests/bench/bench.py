@@ -245,33 +245,45 @@ class Bench:
 
     def importing(self):
         count = min(10000, self.options.entries)
-        source, target, plain = (
-            self.directory('src', count), self.directory('dst'),
-            self.directory('ref'))
+        source, plain = self.directory('src', count), self.directory('ref')
+        targets = [self.directory('dst%d' % n) for n in range(3)]
         star = self.star('star-import')
         north = star.join('src', source, domains=['west.example'])
-        south = star.join('dst', target)
-        south.fetch()
+        spokes = [star.join(target.name, target) for target in targets]
+        for south in spokes:
+            south.fetch()
         north.export(timeout=600)
-        star.eventually(lambda: waiting(star.hub.box('DST')))
-        took = Run(south.prefix() + ['run', 'partners'], target)
-        path = os.path.join(self.scratch, 'contacts.ldif')
+        star.eventually(lambda: [waiting(star.hub.box(south.member))
+                                 for south in spokes])
+        took, added, missing = [], [], 0
+        for target, south in zip(targets, spokes):
+            took.append(Run(south.prefix() + ['run', 'partners'], target))
+            unit = 'ou=%s,%s' % (target.name, plain.partners)
+            plain.add(unit, {'objectClass': 'organizationalUnit'})
+            added.append(self.ldapadd(plain, self.ldif(target, unit)))
+            missing += count - len(target.contacts(['mail']))
+        self.note('ldapadd of %d contacts' % count, middle(added), 's')
+        self.note('first import / ldapadd', middle(took) / middle(added), '',
+                  1.0)
+        self.note('first import / ldapadd, CPU with slapd',
+                  middle(took, 'cpu') / middle(added, 'cpu'), '')
+        self.note('contacts missing after it', missing, '', 0)
+        for part in [star, source, plain] + targets:
+            self.finish(part)
+
+    def ldif(self, target, unit):
+        """What was imported, as LDIF for another place."""
+        path = os.path.join(self.scratch, target.name + '.ldif')
         with open(path, 'wb') as out:
             for dn, entry in target.search(target.partners,
                                            target.contact_filter).items():
-                out.write(ldif(dn.replace('dc=dst', 'dc=ref'), entry))
-        added = Run(
-            ['ldapadd', '-x', '-H', plain.uri, '-D', plain.service_dn, '-y',
-             plain.password_file, '-f', path], plain,
-            {'LDAPTLS_CACERT': plain.ca})
-        self.note('ldapadd of %d contacts' % count, added.wall, 's')
-        self.note('first import / ldapadd', took.wall / added.wall, '', 1.0)
-        self.note('first import / ldapadd, CPU with slapd',
-                  took.cpu / added.cpu, '')
-        self.note('contacts missing after it',
-                  count - len(target.contacts(['mail'])), '', 0)
-        for part in (star, source, target, plain):
-            self.finish(part)
+                out.write(ldif(dn.replace(target.partners, unit), entry))
+        return path
+
+    def ldapadd(self, server, path):
+        return Run(['ldapadd', '-x', '-H', server.uri, '-D',
+                    server.service_dn, '-y', server.password_file, '-f',
+                    path], server, {'LDAPTLS_CACERT': server.ca})
 
     def idle(self):
         source, target = self.directory('one', 1000), self.directory('two')
