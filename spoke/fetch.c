@@ -149,6 +149,14 @@ holdings_take(struct fetcher *f, const Galr__Payload *payload, struct err *err)
 		if (strcasecmp(h->member, s->identity.member) != 0 ||
 		    !registry_name_valid(h->stream))
 			continue;
+		if (h->version > LIMIT_VERSION_FAR) {
+			log_error("ALARM: the hub claims to hold a version of "
+				  "%s that no clock makes",
+			    h->stream);
+			if (store_count(s->store, "holding", err) < 0)
+				return -1;
+			continue;
+		}
 		if (store_own_get(s->store, h->stream, &own, err) < 0)
 			return -1;
 		own.hub_version = h->version;

@@ -55,6 +55,9 @@
 #define LIMIT_EARLY_MS (INT64_C(24) * 3600 * 1000)
 /* Sequences, versions and counts: what SQLite can keep. */
 #define LIMIT_NUMBER ((uint64_t)INT64_MAX)
+/* The year 9999: no clock makes a version above, and a source that followed a
+ * hub's claim of one would soon have no versions left. */
+#define LIMIT_VERSION_FAR UINT64_C(253402300800000)
 /* How long an envelope may live at most. */
 #define LIMIT_ENVELOPE_LIFE_MS (INT64_C(30) * 24 * 3600 * 1000)
 

@@ -490,6 +490,57 @@ test_numbers_without_end(void **state)
 	assert_heals(h);
 }
 
+/* A source goes on above what the hub holds; so the hub could leave it no
+ * version to go on with. */
+static void
+test_the_hub_claims_the_last_version(void **state)
+{
+	struct hostile *h = *state;
+	uint64_t claims[] = {INT64_MAX, INT64_MAX - 1, LIMIT_VERSION_FAR + 1};
+	struct store_own own;
+	struct err err = {0};
+
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		hostile_send(
+		    h, &(struct hostile_bundle){.held_version = claims[i]});
+		assert_int_equal(hostile_fetch(h).messages, 1);
+		assert_int_equal(
+		    store_own_get(h->f.spoke.store, "staff", &own, &err), 0);
+		assert_true(own.hub_version == 0);
+	}
+	hostile_send(
+	    h, &(struct hostile_bundle){.held_version = LIMIT_VERSION_FAR});
+	(void)hostile_fetch(h);
+	assert_int_equal(
+	    store_own_get(h->f.spoke.store, "staff", &own, &err), 0);
+	assert_true(own.hub_version == LIMIT_VERSION_FAR);
+}
+
+/* A source whose clock was far ahead once goes on from there. */
+static void
+test_a_version_of_the_year_2200(void **state)
+{
+	struct hostile *h = *state;
+	struct replica_changes changes;
+	struct replica_intake *intake;
+	struct replica_state now;
+	struct err err = {0};
+
+	(void)baseline(h);
+	assert_int_equal(
+	    replica_intake_begin(h->source, REPLICA_TOUCHED, &intake, &err), 0);
+	assert_int_equal(replica_intake_finish(intake, INT64_C(7258118400000),
+			     true, &changes, &err),
+	    0);
+	hostile_send_one(h, (struct hostile_tuple){0});
+	assert_int_equal(hostile_fetch(h).streams_refused, 0);
+	assert_true(north(h).version == UINT64_C(7258118400000));
+	hostile_fill(h->source, 8, "north.example", "now");
+	replica_state(h->source, &now);
+	assert_true(now.version == UINT64_C(7258118400001));
+	assert_heals(h);
+}
+
 /* --- the registry --- */
 
 static struct fetch_result
@@ -728,6 +779,8 @@ main(void)
 	    TEST(test_a_message_from_the_future_waits),
 	    TEST(test_a_message_from_far_ahead_is_refused),
 	    TEST(test_numbers_without_end),
+	    TEST(test_the_hub_claims_the_last_version),
+	    TEST(test_a_version_of_the_year_2200),
 	    TEST(test_a_swapped_key),
 	    TEST(test_a_chain_of_forged_keys),
 	    TEST(test_domains_move_and_vanish),
