@@ -8,6 +8,7 @@
 #include "common/base/fsio.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/process.h"
 #include "common/conf/conf.h"
 #include "hub/admit.h"
 #include "hub/members.h"
@@ -469,7 +470,7 @@ run(const struct command *command, const struct command_line *line)
 	struct err err = {0};
 	int rc = 0;
 
-	(void)umask(077);
+	process_harden();
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* A first init writes the configuration that it goes on with. */
 	if (command->run == command_init && access(line->config, F_OK) != 0)
@@ -482,6 +483,7 @@ run(const struct command *command, const struct command_line *line)
 		rc = hub_conf_load(line->config, &conf, &err);
 	if (rc == 0)
 		rc = become(conf, &err);
+	process_harden(); /* the kernel forgets with the user */
 	if (rc == 0 && command->run == NULL)
 		rc = serve_run(conf);
 	else if (rc == 0)

@@ -168,6 +168,7 @@ holdings_take(struct fetcher *f, const Galr__Payload *payload, struct err *err)
 		 * way. */
 		(void)snprintf(own.hub_refusal, sizeof(own.hub_refusal), "%s",
 		    payload->answers < own.sequence ? "" : h->refusal);
+		spoke_text_clean(own.hub_refusal);
 		if (store_own_set(s->store, &own, err) < 0)
 			return -1;
 	}

@@ -5,6 +5,8 @@
 #include <unistd.h>
 #include "common/base/fsio.h"
 #include "common/base/log.h"
+#include "common/base/process.h"
+#include "common/wire/invitation.h"
 #include "spoke/check.h"
 #include "spoke/join.h"
 #include "spoke/report.h"
@@ -339,6 +341,26 @@ command_start(const struct command *c, const struct arguments *a)
 	return code;
 }
 
+/* "-": the invitation comes by stdin. Either way it does not stand in the list
+ * of processes while we wait for the hub. */
+static int
+command_join_start(const struct command *c, struct arguments *a, char *argument)
+{
+	char line[INVITATION_TEXT_MAX];
+	int code;
+
+	if (strcmp(argument, "-") != 0)
+		(void)snprintf(line, sizeof(line), "%s", argument);
+	else if (fgets(line, sizeof(line), stdin) == NULL)
+		line[0] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	explicit_bzero(argument, strlen(argument));
+	a->operand = line;
+	code = command_start(c, a);
+	explicit_bzero(line, sizeof(line));
+	return code;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -349,6 +371,7 @@ main(int argc, char **argv)
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	/* A directory that goes away is an error, not the end. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	process_harden();
 	log_init("galspoke", LOG_LEVEL_INFO);
 	if (options_parse(&a, NULL, argc, argv) < 0)
 		return EXIT_USAGE;
@@ -380,5 +403,7 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	a.operand = c->operand == NULL ? NULL : argv[first + optind];
+	if (c->run == command_join)
+		return command_join_start(c, &a, argv[first + optind]);
 	return command_start(c, &a);
 }

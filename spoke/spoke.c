@@ -136,6 +136,14 @@ spoke_out_clear(
 }
 
 void
+spoke_text_clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = ' ';
+}
+
+void
 spoke_text(char *out, size_t size, const char *format, ...)
 {
 	va_list args;
@@ -143,4 +151,5 @@ spoke_text(char *out, size_t size, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(out, size, format, args);
 	va_end(args);
+	spoke_text_clean(out);
 }

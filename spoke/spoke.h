@@ -46,7 +46,10 @@ int spoke_out_has(
 int spoke_out_clear(struct spoke *spoke, const char *prefix, const char *keep,
     struct err *err) ERR_WUR;
 
-/* snprintf() that may cut: for texts that people read. */
+/* A blank for each control character: what others wrote must not steer the
+ * terminal of who reads it. */
+void spoke_text_clean(char *text);
+/* snprintf() that may cut, and cleans: for texts that people read. */
 void spoke_text(char *out, size_t size, const char *format, ...)
     ERR_PRINTF(3, 4);
 

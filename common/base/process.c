@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/base/buf.h"
@@ -12,6 +14,18 @@
 
 #define TERM_GRACE_MS (2 * CLOCK_SECOND_MS)
 #define WAIT_STEP_MS 50
+
+void
+process_harden(void)
+{
+	struct rlimit none = {0, 0};
+
+	(void)umask(077);
+	(void)setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
 
 /* What every child does first. */
 static void

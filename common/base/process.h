@@ -29,6 +29,12 @@ enum process_end {
 	PROCESS_TIMED_OUT
 };
 
+/* What a program that holds private keys does first, and again after it changed
+ * its user: files are its own (umask 077), no core file, and no other process
+ * of the user reads its memory (PR_SET_DUMPABLE; left alone under the
+ * sanitizers, whose leak check traces itself). */
+void process_harden(void);
+
 /* Forks. The child dies with its parent (PR_SET_PDEATHSIG), has default
  * signal handlers but ignores SIGPIPE, and sets its name (PR_SET_NAME).
  * deadline_ms 0: none. */

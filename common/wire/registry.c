@@ -259,13 +259,24 @@ registry_revoked_decode(
 	return 0;
 }
 
+/* It is shown to people: nothing in it may move their cursor. */
+static bool
+registry_text_plain(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
 static int
 registry_head_decode(
     struct registry *registry, const Galr__Registry *in, struct err *err)
 {
 	if (in->format != 1 || in->realm.len != ID_LEN || in->version == 0 ||
 	    in->version > LIMIT_NUMBER || in->issued_at <= 0 ||
-	    strlen(in->realm_name) > LIMIT_NAME_CHARS)
+	    strlen(in->realm_name) > LIMIT_NAME_CHARS ||
+	    !registry_text_plain(in->realm_name))
 		return registry_bad(err, "a malformed head");
 	memcpy(registry->realm.bytes, in->realm.data, ID_LEN);
 	registry->realm_name = in->realm_name;

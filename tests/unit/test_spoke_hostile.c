@@ -277,6 +277,13 @@ test_names_that_are_paths(void **state)
 
 		hostile_send_one(h, (struct hostile_tuple){.stream = names[i],
 					.tag = "NORTH/x",
+					.sign = &h->west.keys.sign_active,
+					.no_section = true});
+		r = hostile_fetch(h);
+		assert_int_equal(r.streams_refused, 1);
+		assert_null(strpbrk(r.text, "\033\n"));
+		hostile_send_one(h, (struct hostile_tuple){.stream = names[i],
+					.tag = "NORTH/x",
 					.no_section = true});
 		r = hostile_fetch(h);
 		assert_int_equal(r.streams_refused, 1);

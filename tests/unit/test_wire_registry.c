@@ -368,6 +368,8 @@ test_limit_realm_name(void **state)
 
 	(void)state;
 	memset(name, 'r', LIMIT_NAME_CHARS);
+	realm.message.realm_name = (char *)"te\033[31mst";
+	assert_int_equal(-1, realm_sign(&realm, NULL));
 	realm.message.realm_name = name;
 	assert_int_equal(0, realm_sign(&realm, NULL));
 	name[LIMIT_NAME_CHARS] = 'r';
