@@ -332,16 +332,17 @@ test_names_that_run_together(void **state)
 			assert_true((i == k) == (strcmp(path, other) == 0));
 			free(other);
 			/* A policy of ours has a member's stream's name. */
-			other =
-			    mem_printf("%s__%s", names[k][0] + 4, names[k][1]);
 			if (strncmp(names[k][0], "own-", 4) == 0) {
-				char *own =
-				    store_stream_path(&h->f.conf, NULL, other);
+				char *own;
 
+				other = mem_printf(
+				    "%s__%s", names[k][0] + 4, names[k][1]);
+				own =
+				    store_stream_path(&h->f.conf, NULL, other);
 				assert_string_not_equal(path, own);
 				free(own);
+				free(other);
 			}
-			free(other);
 		}
 		free(path);
 	}
