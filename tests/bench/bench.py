@@ -230,6 +230,7 @@ class Bench:
         for _ in range(2):      # a heartbeat falls into one at most
             time.sleep(max(0, began + LIFETIME / 3 - time.monotonic()))
             renewed.append(self.sent(star, spoke.export))
+            assert renewed[-1] > 0, 'the manifest was not signed again'
             began = time.monotonic()
         self.note('manifest signed again: bytes on the wire', min(renewed),
                   'B', 1536)
