@@ -458,6 +458,39 @@ test_policies_and_places(void **state)
 	assert_int_equal(w->result.deleted, 3);
 }
 
+/* Two policies that want the same, started together: nobody twice. */
+static void
+test_policies_at_once(void **state)
+{
+	pid_t pids[2];
+	char mail[64];
+	int status;
+	int i;
+
+	(void)state;
+	world_ou(w, "ou=Other," FIXTURE_SUFFIX, "Other");
+	w->policies[1] = w->policies[0];
+	w->policies[1].name = "second";
+	w->policies[1].into = "ou=Other," FIXTURE_SUFFIX;
+	w->conf.import_count = 2;
+	many(100);
+	for (i = 0; i < 2; i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			_exit(world_run_of(w, &w->policies[i]) == 0 ? 0 : 1);
+	}
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+	for (i = 0; i < 100; i += 9) {
+		snprintf(mail, sizeof(mail), "p%d@north.example", i);
+		assert_int_equal(world_find(w, FIXTURE_SUFFIX, mail).count, 1);
+	}
+	assert_int_equal(world_find(w, FIXTURE_SUFFIX, NULL).count, 100);
+}
+
 /* The first stream of a member counts; what it drops, the second keeps. */
 static void
 test_two_streams_of_a_member(void **state)
@@ -747,6 +780,7 @@ main(void)
 	    TEST(test_revoked_and_ended),
 	    TEST(test_many_deletions_wait),
 	    TEST(test_policies_and_places),
+	    TEST(test_policies_at_once),
 	    TEST(test_two_streams_of_a_member),
 	    TEST(test_quarantine),
 	    TEST(test_names_that_only_the_directory_knows),
