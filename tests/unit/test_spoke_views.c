@@ -467,6 +467,42 @@ teardown(void **state)
 	return 0;
 }
 
+/* What a source sends along besides never reaches the directory: neither what
+ * gives rights or says who somebody is, nor what only servers write. */
+static void
+test_only_known_attributes(void **state)
+{
+	static const char *const never[] = {"userPassword", "unicodePwd",
+	    "objectSid", "sIDHistory", "nTSecurityDescriptor", "memberOf",
+	    "member", "objectClass", "userAccountControl", "objectGUID",
+	    "homeMDB", "msExchMailboxGuid", "altRecipient", "authOrig",
+	    "publicDelegates", "entryUUID", "extensionName"};
+	struct given given[sizeof(never) / sizeof(never[0]) + 2];
+	struct views_options o = options();
+	struct views_contact c;
+	size_t n = sizeof(never) / sizeof(never[0]);
+
+	(void)state;
+	memset(given, 0, sizeof(given));
+	for (size_t i = 0; i < n; i += 8) {
+		size_t k = 0;
+
+		given[k++] = (struct given){"cn", {S("x")}};
+		given[k++] = (struct given){"mail", {S("x@north.example")}};
+		for (; k < 10 && i + k - 2 < n; k++)
+			given[k] =
+			    (struct given){never[i + k - 2], {S("evil")}};
+		assert_int_equal(
+		    view_as(&o, GALR__KIND__KIND_USER, 1, given, k, &c),
+		    VIEWS_FINE);
+		for (k = 0; k < n; k++)
+			assert_int_equal(attribute(&c, never[k]).len, 0);
+		for (k = 0; k < c.attribute_count; k++)
+			assert_false(
+			    slice_equal(c.attributes[k].values[0], S("evil")));
+	}
+}
+
 int
 main(void)
 {
@@ -482,6 +518,7 @@ main(void)
 	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_lengths),
 	    cmocka_unit_test(test_values_that_would_be_refused),
+	    cmocka_unit_test(test_only_known_attributes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
