@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
+#include "spoke/collect_internal.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
 #define COLLECT_SHAPE_VERSION "1"
@@ -17,19 +18,6 @@
 #define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 /* Receivers that were away longer get a full. Versions are Unix ms. */
 #define COLLECT_TOMBSTONE_MS (90 * CLOCK_DAY_MS)
-
-struct collector {
-	const struct collect_options *options;
-	const struct export_policy *policy;
-	struct replica *replica;
-	struct session *session;
-	struct dialect *dialect;
-	struct replica_intake *intake;
-	struct arena *arena;
-	struct buf body;
-	const char **attributes; /* owned array of borrowed names */
-	struct collect_result *result;
-};
 
 static void
 hash_list(struct buf *buf, const char *const *list, size_t count)
@@ -127,8 +115,9 @@ is_behind(const struct collect_options *o, const struct replica_state *state)
 		   memcmp(o->hub_root, state->root, CRYPTO_HASH_LEN) != 0);
 }
 
-/* May the reading be spared? The mark must be the one of the last whole read,
- * under the same policy, not older than the proof interval. */
+/* May the reading be spared? The mark must be the one of the last reading,
+ * under the same policy, the last whole one not older than the proof interval.
+ * If only the mark differs, what was touched will do. */
 static int
 is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
 {
@@ -139,9 +128,9 @@ is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
 	bool same[3];
 
 	*out = false;
+	c->proof_due = true;
 	replica_state(c->replica, &state);
-	if (o->full || mark.len == 0 || state.version == 0 ||
-	    is_behind(o, &state))
+	if (state.version == 0 || is_behind(o, &state))
 		return 0;
 	policy_hash(c, policy);
 	head_hash(c->policy, head);
@@ -152,9 +141,11 @@ is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
 	    note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
 		&same[2], err) < 0)
 		return -1;
-	*out = same[0] && same[1] && same[2] &&
-	       (uint64_t)o->now_ms >= read_at &&
-	       (uint64_t)o->now_ms - read_at < (uint64_t)c->policy->proof_ms;
+	c->may_follow = same[1] && same[2];
+	c->proof_due =
+	    o->full || (uint64_t)o->now_ms < read_at ||
+	    (uint64_t)o->now_ms - read_at >= (uint64_t)c->policy->proof_ms;
+	*out = mark.len > 0 && same[0] && c->may_follow && !c->proof_due;
 	return 0;
 }
 
@@ -214,9 +205,11 @@ entry_failed(struct collector *c, const struct id *id, struct err *cause,
 		return 0;
 	buf_reset(&c->body);
 	rc = replica_get(c->replica, id, &c->body, err);
-	if (rc > 0)
+	if (rc > 0) {
+		collect_feeds_seen(c->feeds, id);
 		rc =
 		    replica_intake_put(c->intake, id, buf_slice(&c->body), err);
+	}
 	return rc < 0 ? -1 : 0;
 }
 
@@ -254,6 +247,7 @@ entry_take(struct collector *c, const struct export_base *base,
 	if (object_encode(&object, c->arena, &c->body, &cause) < 0)
 		return entry_failed(c, &id, &cause, err);
 	counts->reasons[SHAPE_EXPORTED]++;
+	collect_feeds_seen(c->feeds, &id);
 	return replica_intake_put(c->intake, &id, buf_slice(&c->body), err);
 }
 
@@ -269,15 +263,25 @@ base_key(const struct export_base *base, char *out, size_t size)
 	(void)snprintf(out, size, "base:%s", id_format(&id, hex));
 }
 
-static int
-base_search(struct collector *c, const struct export_base *base,
+int
+collect_base_before(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err)
+{
+	char key[64];
+
+	base_key(base, key, sizeof(key));
+	return note_number(c, key, out_entries, err);
+}
+
+int
+collect_base_search(struct collector *c, const struct export_base *base,
+    const char *filter, uint64_t *out_entries, struct err *err)
 {
 	const struct search_options options = {.base = base->ou,
 	    .scope = base->scope == EXPORT_BASE  ? SEARCH_BASE
 		     : base->scope == EXPORT_ONE ? SEARCH_ONE
 						 : SEARCH_SUBTREE,
-	    .filter = dialect_export_filter(c->dialect),
+	    .filter = filter,
 	    .attributes = c->attributes,
 	    .page_size = c->options->conf->directory.page_size};
 	struct search *search = NULL;
@@ -302,12 +306,11 @@ static int
 base_take(struct collector *c, const struct export_base *base, struct err *err)
 {
 	uint64_t entries, before;
-	char key[64];
 
-	base_key(base, key, sizeof(key));
-	if (note_number(c, key, &before, err) < 0)
+	if (collect_base_before(c, base, &before, err) < 0)
 		return -1;
-	if (base_search(c, base, &entries, err) < 0)
+	if (collect_base_search(
+		c, base, dialect_export_filter(c->dialect), &entries, err) < 0)
 		return err_prepend(err, "export from %s", base->ou);
 	if (entries == 0 && before > 0 && !c->options->allow_empty)
 		return err_set(err, ERR_CONFIG,
@@ -320,11 +323,10 @@ base_take(struct collector *c, const struct export_base *base, struct err *err)
 	return 0;
 }
 
-static int
-guards_check(struct collector *c, struct err *err)
+int
+collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 {
 	const struct export_policy *p = c->policy;
-	uint64_t exported = c->result->counts.reasons[SHAPE_EXPORTED];
 	struct replica_changes changes;
 	struct replica_state state;
 
@@ -362,8 +364,7 @@ notes_keep(struct collector *c, struct slice mark, struct err *err)
 		slice_make(head, sizeof(head)), err) < 0 ||
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
 		slice_make(policy, sizeof(policy)), err) < 0 ||
-	    note_number_set(
-		c, COLLECT_NOTE_READ, (uint64_t)c->options->now_ms, err) < 0)
+	    collect_feeds_keep(c, err) < 0)
 		return -1;
 	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
 }
@@ -397,8 +398,44 @@ tombstones_purge(struct collector *c, struct err *err)
 	return replica_purge(c->replica, version, err);
 }
 
+int
+collect_intake_finish(struct collector *c, bool force, struct err *err)
+{
+	const struct collect_options *o = c->options;
+	struct replica_changes changes;
+	int rc;
+
+	rc = replica_intake_finish(c->intake,
+	    o->hub_version >= (uint64_t)o->now_ms ? (int64_t)o->hub_version + 1
+						  : o->now_ms,
+	    force, &changes, err);
+	c->intake = NULL;
+	if (rc < 0)
+		return -1;
+	c->result->changes.added += changes.added;
+	c->result->changes.modified += changes.modified;
+	c->result->changes.deleted += changes.deleted;
+	c->result->changes.unchanged = changes.unchanged;
+	return 0;
+}
+
+/* What the whole reading says of each base, and when it was. */
 static int
-read_whole(struct collector *c, struct slice mark, struct err *err)
+bases_keep(struct collector *c, const uint64_t *entries, struct err *err)
+{
+	for (size_t i = 0; i < c->policy->base_count; i++) {
+		char key[64];
+
+		base_key(&c->policy->bases[i], key, sizeof(key));
+		if (note_number_set(c, key, entries[i], err) < 0)
+			return -1;
+	}
+	return note_number_set(
+	    c, COLLECT_NOTE_READ, (uint64_t)c->options->now_ms, err);
+}
+
+static int
+read_whole(struct collector *c, struct err *err)
 {
 	const struct collect_options *o = c->options;
 	uint64_t *entries = mem_calloc(c->policy->base_count, sizeof(*entries));
@@ -407,28 +444,22 @@ read_whole(struct collector *c, struct slice mark, struct err *err)
 	bool same_head;
 	int rc = -1;
 
+	memset(&c->result->counts, 0, sizeof(c->result->counts));
+	c->result->whole = true;
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
 	if (note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
 		&same_head, err) < 0 ||
 	    replica_intake_begin(c->replica, REPLICA_FULL, &c->intake, err) < 0)
 		goto out;
-	if (bases_take(c, entries, err) < 0 || guards_check(c, err) < 0)
+	if (bases_take(c, entries, err) < 0 ||
+	    collect_guards_check(
+		c, c->result->counts.reasons[SHAPE_EXPORTED], err) < 0 ||
+	    collect_intake_finish(c,
+		(state.version != 0 && !same_head) || is_behind(o, &state),
+		err) < 0)
 		goto out;
-	rc = replica_intake_finish(c->intake,
-	    o->hub_version >= (uint64_t)o->now_ms ? (int64_t)o->hub_version + 1
-						  : o->now_ms,
-	    (state.version != 0 && !same_head) || is_behind(o, &state),
-	    &c->result->changes, err);
-	c->intake = NULL;
-	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++) {
-		char key[64];
-
-		base_key(&c->policy->bases[i], key, sizeof(key));
-		rc = note_number_set(c, key, entries[i], err);
-	}
-	if (rc == 0)
-		rc = notes_keep(c, mark, err);
+	rc = bases_keep(c, entries, err);
 	if (rc == 0)
 		rc = tombstones_purge(c, err);
 out:
@@ -436,6 +467,53 @@ out:
 	c->intake = NULL;
 	free(entries);
 	return rc;
+}
+
+/* The whole reading that follows a feed proves it. What was written meanwhile
+ * proves nothing: the mark tells. */
+static int
+feed_prove(struct collector *c, struct slice mark, struct err *err)
+{
+	struct replica_changes before = c->result->changes, *after;
+	struct buf now;
+	int rc;
+
+	if (read_whole(c, err) < 0)
+		return -1;
+	after = &c->result->changes;
+	if (after->added == before.added &&
+	    after->modified == before.modified &&
+	    after->deleted == before.deleted)
+		return 0;
+	buf_init(&now, COLLECT_NOTE_MAX);
+	rc = dialect_mark(c->session, c->dialect, &now, err);
+	if (rc == 0 && mark.len > 0 && slice_equal(buf_slice(&now), mark)) {
+		c->result->defect = true;
+		log_warn("the change feed missed something, corrected now "
+			 "policy=%s feed=%s added=%llu modified=%llu "
+			 "deleted=%llu",
+		    c->policy->name, feed_kind_name(c->result->feed),
+		    (unsigned long long)(after->added - before.added),
+		    (unsigned long long)(after->modified - before.modified),
+		    (unsigned long long)(after->deleted - before.deleted));
+	}
+	buf_fini(&now);
+	return rc;
+}
+
+/* What was touched, or everything, or both. */
+static int
+read_directory(struct collector *c, struct slice mark, struct err *err)
+{
+	int followed = collect_feeds_follow(c, err);
+
+	if (followed < 0)
+		return -1;
+	if (followed == 0 && read_whole(c, err) < 0)
+		return -1;
+	if (followed == 1 && c->proof_due && feed_prove(c, mark, err) < 0)
+		return -1;
+	return notes_keep(c, mark, err);
 }
 
 int
@@ -466,8 +544,9 @@ collect_run(const struct collect_options *options, struct replica *replica,
 		goto out;
 	}
 	attributes_choose(&c);
-	rc = read_whole(&c, buf_slice(&mark), err);
+	rc = read_directory(&c, buf_slice(&mark), err);
 out:
+	collect_feeds_free(c.feeds);
 	free(c.attributes);
 	dialect_close(c.dialect);
 	session_close(c.session);

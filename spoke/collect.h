@@ -1,20 +1,22 @@
 /*
  * Reading the source: search every base of an export policy, shape each entry,
- * and take the whole into the replica, or nothing of it. A search that dies,
- * loses a page or finds nothing where there was something is an error, and then
- * the last version stands. FEATURES E1, E15, E18.
+ * and take the whole into the replica, or nothing of it. When a change feed
+ * tells what was touched since the last time, only that is searched for. A
+ * search that dies, loses a page or finds nothing where there was something is
+ * an error, and then the last version stands. FEATURES E1, E15, E18.
  */
 #ifndef SPOKE_COLLECT_H
 #define SPOKE_COLLECT_H
 
+#include "common/ldap/feed.h"
 #include "common/replica/replica.h"
 #include "spoke/shape.h"
 
 struct collect_options {
 	const struct spoke_conf *conf;
 	const struct export_policy *policy;
-	bool full;        /* read even when the directory's mark is unchanged */
-	bool allow_empty; /* a base that became empty is meant to be */
+	bool full; /* read whole, even when the directory's mark is unchanged */
+	bool allow_empty;     /* a base that became empty is meant to be */
 	bool allow_deletions; /* the operator released what the guard held */
 	/* What the hub holds: a version below or at it (with another content)
 	 * comes from a restored backup, and the next one must lie above. */
@@ -25,6 +27,9 @@ struct collect_options {
 
 struct collect_result {
 	bool unchanged; /* the mark says so: nothing was read */
+	bool whole;     /* everything was read, not only what was touched */
+	bool defect;    /* and that found what the feed had not told */
+	enum feed_kind feed; /* FEED_FULL: none */
 	struct replica_changes changes;
 	struct shape_counts counts;
 };

@@ -26,6 +26,9 @@ static const struct conf_name dialect_names[] = {{"auto", DIALECT_AUTO},
 static const struct conf_name scope_names[] = {{"base", EXPORT_BASE},
     {"one", EXPORT_ONE}, {"subtree", EXPORT_SUBTREE}, {"below", EXPORT_BELOW},
     {NULL, 0}};
+static const struct conf_name feed_names[] = {{"auto", FEED_AUTO},
+    {"dirsync", FEED_DIRSYNC}, {"usn", FEED_USN}, {"syncrepl", FEED_SYNCREPL},
+    {"full", FEED_FULL}, {NULL, 0}};
 static const struct conf_name preset_names[] = {
     {"full", EXPORT_FULL}, {"minimal", EXPORT_MINIMAL}, {NULL, 0}};
 static const struct conf_name hidden_names[] = {{"keep", IMPORT_HIDDEN_KEEP},
@@ -273,6 +276,8 @@ static const struct conf_row export_rows[] = {
 	.max = LIMIT_ENVELOPE_LIFE_MS},
     {"proof", CONF_DURATION, CONF_FIELD(struct export_policy, proof_ms),
 	.text = "1d", .min = 0, .max = 31 * CLOCK_DAY_MS},
+    {"feed", CONF_ENUM, CONF_FIELD(struct export_policy, feed),
+	.names = feed_names, .text = "auto"},
 };
 static const struct conf_table export_table = CONF_TABLE_CHECK(
     "export", struct export_policy, export_rows, complete_export);

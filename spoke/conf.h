@@ -12,6 +12,7 @@
 #include "common/base/err.h"
 #include "common/conf/conf.h"
 #include "common/ldap/dialect.h"
+#include "common/ldap/feed.h"
 #include "common/ldap/session.h"
 
 #define SPOKE_CONF_PATH "/etc/galrelay/spoke.conf"
@@ -78,6 +79,7 @@ struct export_policy {
 	int64_t deadline_ms; /* of one run */
 	int64_t lifetime_ms; /* of the manifest */
 	int64_t proof_ms;    /* read whole at least this often */
+	enum feed_kind feed; /* how to find what changed in between */
 };
 
 enum import_hidden {

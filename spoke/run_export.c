@@ -159,11 +159,13 @@ summary(struct exporter *x)
 	buf_addf(json,
 	    ",\"kind\":\"export\",\"objects\":%llu,\"version\":%llu,"
 	    "\"added\":%llu,\"modified\":%llu,\"deleted\":%llu,"
-	    "\"unchanged\":%llu,\"read\":%s",
+	    "\"unchanged\":%llu,\"read\":%s,\"whole\":%s,\"feed\":\"%s\"",
 	    (unsigned long long)p->count, (unsigned long long)p->version,
 	    (unsigned long long)c->added, (unsigned long long)c->modified,
 	    (unsigned long long)c->deleted, (unsigned long long)same,
-	    x->collect.unchanged ? "false" : "true");
+	    x->collect.unchanged ? "false" : "true",
+	    x->collect.whole ? "true" : "false",
+	    feed_kind_name(x->collect.unchanged ? FEED_FULL : x->collect.feed));
 	text_excluded(x);
 	buf_addf(text, "; %s", publish_state_name(p->state));
 	if (must_deliver(x))

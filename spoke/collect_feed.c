@@ -1,0 +1,495 @@
+/*
+ * Reading what was touched.
+ *
+ *   feeds ── ids ── containers among them: everything below is touched too
+ *                └─ each id is searched for in every base, as a whole reading
+ *                   would: found and exported: put; else deleted
+ *
+ * So a policy means the same whether all is read or little, and an id that a
+ * feed names in vain costs a look and nothing else.
+ */
+#include "spoke/collect_internal.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/ldap/dn.h"
+#include "spoke/collect_ids.h"
+
+/* Ids in one filter. */
+#define FEED_BATCH 50
+#define FEED_FILTER_MAX (64 * 1024)
+/* Of more touched objects than these, and than a quarter, reading whole is
+ * cheaper. */
+#define FEED_TOUCHED_MIN 1000
+#define FEED_TOUCHED_PART 4
+#define FEED_CONTEXTS_MAX 64
+
+struct feed_note {
+	char key[64];
+	const char *context;
+	struct buf cookie;
+};
+
+struct collect_feeds {
+	struct feed_note notes[FEED_CONTEXTS_MAX];
+	size_t count;
+	struct collect_ids touched, present;
+	bool sweep;
+	bool whole;                 /* a feed could not answer */
+	struct collect_ids *taking; /* of the intake under way */
+};
+
+void
+collect_feeds_seen(struct collect_feeds *feeds, const struct id *id)
+{
+	size_t at;
+
+	if (feeds == NULL || feeds->taking == NULL)
+		return;
+	at = collect_ids_find(feeds->taking, id);
+	if (at != SIZE_MAX)
+		feeds->taking->marks[at] = true;
+}
+
+void
+collect_feeds_free(struct collect_feeds *feeds)
+{
+	if (feeds == NULL)
+		return;
+	for (size_t i = 0; i < feeds->count; i++)
+		buf_fini(&feeds->notes[i].cookie);
+	collect_ids_fini(&feeds->touched);
+	collect_ids_fini(&feeds->present);
+	free(feeds);
+}
+
+int
+collect_feeds_keep(struct collector *c, struct err *err)
+{
+	if (c->feeds == NULL)
+		return 0;
+	for (size_t i = 0; i < c->feeds->count; i++)
+		if (replica_note_set(c->replica, c->feeds->notes[i].key,
+			buf_slice(&c->feeds->notes[i].cookie), err) < 0)
+			return -1;
+	return 0;
+}
+
+/* Says why everything is read. */
+static int
+read_whole_because(struct collector *c, const char *context, const char *reason)
+{
+	c->feeds->whole = true;
+	log_info("read whole policy=%s context=%s reason=\"%s\"",
+	    c->policy->name, log_text(slice_str(context)), reason);
+	return 0;
+}
+
+/* --- asking the feeds --- */
+
+static bool
+context_is_read(const struct export_policy *policy, const char *context)
+{
+	for (size_t i = 0; i < policy->base_count; i++)
+		if (dn_is_below(policy->bases[i].ou, context, true))
+			return true;
+	return false;
+}
+
+/* The contexts of the policy, and whether they hold all its bases. */
+static bool
+contexts_choose(struct collector *c)
+{
+	const char *const *contexts;
+	const struct export_policy *p = c->policy;
+	size_t count, held = 0;
+
+	contexts = dialect_contexts(c->dialect, &count);
+	for (size_t i = 0; i < count && i < FEED_CONTEXTS_MAX; i++) {
+		struct feed_note *note = &c->feeds->notes[c->feeds->count];
+		uint8_t digest[CRYPTO_HASH_LEN];
+		char hex[ID_HEX_SIZE];
+		struct id id;
+
+		if (!context_is_read(p, contexts[i]))
+			continue;
+		crypto_sha256(slice_str(contexts[i]), digest);
+		memcpy(id.bytes, digest, ID_LEN);
+		(void)snprintf(note->key, sizeof(note->key), "feed:%s",
+		    id_format(&id, hex));
+		note->context = contexts[i];
+		buf_init(&note->cookie, FEED_COOKIE_MAX);
+		c->feeds->count++;
+	}
+	for (size_t i = 0; i < p->base_count; i++)
+		for (size_t k = 0; k < count; k++)
+			if (dn_is_below(p->bases[i].ou, contexts[k], true)) {
+				held++;
+				break;
+			}
+	return held == p->base_count;
+}
+
+static int
+feed_drain(struct collector *c, struct feed *feed, struct err *err)
+{
+	struct feed_touched touched;
+	int rc;
+
+	while ((rc = feed_step(feed, &touched, err)) == 1)
+		collect_ids_add(touched.event == FEED_PRESENT
+				    ? &c->feeds->present
+				    : &c->feeds->touched,
+		    &touched.id);
+	return rc;
+}
+
+static int
+feed_ask(struct collector *c, struct feed_note *note, struct err *err)
+{
+	struct feed_options options = {.base = note->context,
+	    .kind = c->policy->feed,
+	    .timeout_ms = c->policy->deadline_ms};
+	struct feed *feed = NULL;
+	int rc = -1;
+
+	/* An old cookie leads nowhere when everything is read anyway. */
+	if (c->may_follow &&
+	    replica_note_get(c->replica, note->key, &note->cookie, err) < 0)
+		return -1;
+	options.cookie = buf_slice(&note->cookie);
+	if (feed_open(c->session, c->dialect, &options, &feed, err) < 0)
+		return -1;
+	if (feed_drain(c, feed, err) < 0)
+		goto out;
+	c->result->feed = feed_kind(feed);
+	if (feed_answer(feed) == FEED_ANSWER_FULL)
+		(void)read_whole_because(c, note->context, feed_reason(feed));
+	if (feed_answer(feed) == FEED_ANSWER_SWEEP)
+		c->feeds->sweep = true;
+	buf_reset(&note->cookie);
+	rc = feed_cookie(feed, &note->cookie, err);
+out:
+	feed_close(feed);
+	return rc;
+}
+
+/* --- which objects --- */
+
+/* What of ours was neither touched nor seen may be gone. */
+static int
+sweep_add(struct collector *c, struct err *err)
+{
+	struct collect_feeds *f = c->feeds;
+	struct replica_cursor *cursor = NULL;
+	struct section_object object;
+	int rc;
+
+	collect_ids_sort(&f->present);
+	if (replica_cursor_open(c->replica, 0, &cursor, err) < 0)
+		return -1;
+	while ((rc = replica_cursor_next(cursor, &object, err)) == 1)
+		if (collect_ids_find(&f->present, &object.id) == SIZE_MAX)
+			collect_ids_add(&f->touched, &object.id);
+	replica_cursor_close(cursor);
+	return rc;
+}
+
+static void
+id_filter(struct collector *c, const struct id *id, struct buf *out)
+{
+	const uint8_t *b = id->bytes;
+
+	if (dialect_kind(c->dialect) == DIALECT_OPENLDAP) {
+		buf_addf(out,
+		    "(entryUUID=%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+		    "%02x%02x%02x%02x%02x%02x)",
+		    b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
+		    b[10], b[11], b[12], b[13], b[14], b[15]);
+		return;
+	}
+	buf_add_str(out, "(objectGUID=");
+	for (size_t i = 0; i < ID_LEN; i++)
+		buf_addf(out, "\\%02x", b[i]);
+	buf_add_byte(out, ')');
+}
+
+/* (&BASIS(|id...)) of one batch. */
+static const char *
+batch_filter(struct collector *c, const char *basis,
+    const struct collect_ids *ids, size_t from, struct buf *out)
+{
+	buf_reset(out);
+	buf_addf(out, "(&%s(|", basis);
+	for (size_t i = from; i < ids->count && i < from + FEED_BATCH; i++)
+		id_filter(c, &ids->list[i], out);
+	buf_add_str(out, "))");
+	return buf_cstr(out);
+}
+
+/* The ids of everything below a container that may be exported. */
+static int
+below_add(struct collector *c, const char *dn, struct err *err)
+{
+	static const char *const names[] = {"objectGUID", "entryUUID", NULL};
+	struct search_options options = {.base = dn,
+	    .scope = SEARCH_SUBTREE,
+	    .filter = dialect_export_filter(c->dialect),
+	    .attributes = names,
+	    .page_size = c->options->conf->directory.page_size};
+	struct search *search = NULL;
+	struct search_entry entry;
+	struct err cause = {0};
+	struct id id;
+	int rc;
+
+	if (search_open(c->session, &options, &search, &cause) < 0)
+		rc = -1;
+	else
+		while ((rc = search_step(search, &entry, &cause)) == 1)
+			if (dialect_entry_id(c->dialect, &entry, &id, &cause) ==
+			    0)
+				collect_ids_add(&c->feeds->touched, &id);
+	search_close(search);
+	/* Moved on meanwhile: the next run is told. */
+	if (rc < 0 && cause.code != 32) {
+		*err = cause;
+		return -1;
+	}
+	return 0;
+}
+
+/* Entries that can have others below them; slapd knows, AD's classes tell. */
+static const char *
+container_filter(const struct collector *c)
+{
+	return dialect_kind(c->dialect) == DIALECT_OPENLDAP
+		   ? "(hasSubordinates=TRUE)"
+		   : "(!(|(objectClass=person)(objectClass=group)))";
+}
+
+/* DNs of the containers in a batch. */
+static int
+containers_find(struct collector *c, const char *context, const char *filter,
+    struct arena *arena, struct buf *out, struct err *err)
+{
+	static const char *const names[] = {"1.1", NULL};
+	struct search_options options = {.base = context,
+	    .scope = SEARCH_SUBTREE,
+	    .filter = filter,
+	    .attributes = names,
+	    .page_size = c->options->conf->directory.page_size};
+	struct search *search = NULL;
+	struct search_entry entry;
+	const char *dn;
+	int rc;
+
+	if (search_open(c->session, &options, &search, err) < 0)
+		return -1;
+	while ((rc = search_step(search, &entry, err)) == 1) {
+		/* The context's own name never changes. */
+		if (dn_equal(entry.dn, context))
+			continue;
+		dn = arena_strdup(arena, entry.dn);
+		if (dn == NULL) {
+			rc = err_set(err, ERR_LIMIT, "too many containers");
+			break;
+		}
+		buf_add(out, slice_make(&dn, sizeof(dn)));
+	}
+	search_close(search);
+	return rc < 0 ? -1 : buf_check(out, "touched containers", err);
+}
+
+static int
+containers_add(struct collector *c, const char *context, struct err *err)
+{
+	struct collect_feeds *f = c->feeds;
+	struct arena *arena = arena_new((size_t)64 << 20);
+	struct buf filter, dns;
+	const char *dn;
+	size_t count = f->touched.count;
+	int rc = 0;
+
+	buf_init(&filter, FEED_FILTER_MAX);
+	buf_init(&dns, (size_t)8 << 20);
+	for (size_t i = 0; rc == 0 && i < count; i += FEED_BATCH)
+		rc = containers_find(c, context,
+		    batch_filter(
+			c, container_filter(c), &f->touched, i, &filter),
+		    arena, &dns, err);
+	for (size_t i = 0; rc == 0 && i < dns.len; i += sizeof(dn)) {
+		memcpy(&dn, dns.data + i, sizeof(dn));
+		rc = below_add(c, dn, err);
+	}
+	buf_fini(&filter);
+	buf_fini(&dns);
+	arena_free(arena);
+	return rc;
+}
+
+static bool
+too_many(struct collector *c)
+{
+	struct replica_state state;
+
+	replica_state(c->replica, &state);
+	return c->feeds->touched.count > FEED_TOUCHED_MIN &&
+	       c->feeds->touched.count > state.count / FEED_TOUCHED_PART;
+}
+
+/* 1 the set is complete, 0 read whole, -1. */
+static int
+touched_complete(struct collector *c, struct err *err)
+{
+	struct collect_feeds *f = c->feeds;
+
+	if (f->sweep && sweep_add(c, err) < 0)
+		return -1;
+	collect_ids_sort(&f->touched);
+	if (too_many(c))
+		return read_whole_because(
+		    c, "", "more was touched than is worth reading one by one");
+	for (size_t i = 0; i < f->count; i++) {
+		if (containers_add(c, f->notes[i].context, err) < 0)
+			return -1;
+		collect_ids_sort(&f->touched);
+	}
+	if (too_many(c))
+		return read_whole_because(
+		    c, "", "more was touched than is worth reading one by one");
+	return 1;
+}
+
+/* --- taking them in --- */
+
+/* Still something below a base that had something? A place that the account
+ * may no longer read looks as if all were deleted. 1, 0, -1. */
+static int
+base_has_entries(
+    struct collector *c, const struct export_base *base, struct err *err)
+{
+	static const char *const names[] = {"1.1", NULL};
+	struct search_options options = {.base = base->ou,
+	    .scope = base->scope == EXPORT_BASE  ? SEARCH_BASE
+		     : base->scope == EXPORT_ONE ? SEARCH_ONE
+						 : SEARCH_SUBTREE,
+	    .filter = dialect_export_filter(c->dialect),
+	    .attributes = names,
+	    .page_size = 1};
+	struct search *search = NULL;
+	struct search_entry entry;
+	uint64_t before;
+	int rc;
+
+	if (collect_base_before(c, base, &before, err) < 0)
+		return -1;
+	if (before == 0)
+		return 1;
+	if (search_open(c->session, &options, &search, err) < 0)
+		return -1;
+	rc = search_step(search, &entry, err);
+	search_close(search);
+	return rc;
+}
+
+static int
+bases_have_entries(struct collector *c, struct err *err)
+{
+	int rc = 1;
+
+	for (size_t i = 0; rc == 1 && i < c->policy->base_count; i++)
+		rc = base_has_entries(c, &c->policy->bases[i], err);
+	return rc;
+}
+
+static int
+batch_take(
+    struct collector *c, size_t from, struct buf *filter, struct err *err)
+{
+	struct collect_ids *ids = &c->feeds->touched;
+	const char *text = batch_filter(
+	    c, dialect_export_filter(c->dialect), ids, from, filter);
+	uint64_t entries;
+
+	for (size_t i = 0; i < c->policy->base_count; i++)
+		if (collect_base_search(
+			c, &c->policy->bases[i], text, &entries, err) < 0)
+			return err_prepend(
+			    err, "export from %s", c->policy->bases[i].ou);
+	for (size_t i = from; i < ids->count && i < from + FEED_BATCH; i++)
+		if (!ids->marks[i] &&
+		    replica_intake_delete(c->intake, &ids->list[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+touched_put(struct collector *c, struct err *err)
+{
+	struct buf filter;
+	int rc = 0;
+
+	buf_init(&filter, FEED_FILTER_MAX);
+	c->feeds->taking = &c->feeds->touched;
+	for (size_t i = 0; rc == 0 && i < c->feeds->touched.count;
+	     i += FEED_BATCH)
+		rc = batch_take(c, i, &filter, err);
+	c->feeds->taking = NULL;
+	buf_fini(&filter);
+	return rc;
+}
+
+/* 1 committed, 0 read whole, -1. */
+static int
+touched_take(struct collector *c, struct err *err)
+{
+	struct replica_changes changes;
+	struct replica_state state;
+	int rc = -1;
+
+	replica_state(c->replica, &state);
+	if (replica_intake_begin(c->replica, REPLICA_TOUCHED, &c->intake, err) <
+	    0)
+		return -1;
+	if (touched_put(c, err) < 0 ||
+	    replica_intake_preview(c->intake, &changes, err) < 0)
+		goto out;
+	rc = changes.deleted == 0 ? 1 : bases_have_entries(c, err);
+	if (rc == 0)
+		(void)read_whole_because(
+		    c, "", "a place in which there was something is empty");
+	if (rc != 1)
+		goto out;
+	if (collect_guards_check(
+		c, state.count + changes.added - changes.deleted, err) < 0 ||
+	    collect_intake_finish(c, false, err) < 0)
+		rc = -1;
+out:
+	replica_intake_abort(c->intake);
+	c->intake = NULL;
+	return rc;
+}
+
+int
+collect_feeds_follow(struct collector *c, struct err *err)
+{
+	int rc;
+
+	c->result->feed = FEED_FULL;
+	if (c->policy->feed == FEED_FULL)
+		return 0;
+	c->feeds = mem_calloc(1, sizeof(*c->feeds));
+	if (!contexts_choose(c))
+		return read_whole_because(c, "",
+		    "a place lies in a naming context of another server");
+	for (size_t i = 0; i < c->feeds->count; i++)
+		if (feed_ask(c, &c->feeds->notes[i], err) < 0)
+			return -1;
+	if (c->feeds->whole || !c->may_follow)
+		return 0;
+	rc = touched_complete(c, err);
+	return rc == 1 ? touched_take(c, err) : rc;
+}
