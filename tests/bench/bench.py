@@ -149,9 +149,9 @@ class Bench:
         server.slapadd(entries(server, count))
         return server.start()
 
-    def star(self, name):
+    def star(self, name, metered=True):
         made = Star(os.path.join(self.scratch, name), self.block,
-                    hub_extra=HUB)
+                    hub_extra=HUB, metered=metered)
         made.default_extra = 'wait = "10m";'
         self.parts.append(made)
         return made.start()
@@ -288,7 +288,7 @@ class Bench:
 
     def idle(self):
         source, target = self.directory('one', 1000), self.directory('two')
-        star = self.star('star-idle')
+        star = self.star('star-idle', metered=False)
         north = star.join('one', source, domains=['west.example'])
         south = star.join('two', target)
         for _ in range(2):
