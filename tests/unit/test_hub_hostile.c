@@ -358,6 +358,33 @@ a_registry_that_nobody_reads(void **state)
 	assert_star_turns();
 }
 
+/* A stream whose file at the hub decayed, and has to be counted anew, stands in
+ * nobody else's way. */
+static void
+a_damaged_replica_blocks_nobody(void **state)
+{
+	char *path;
+
+	(void)state;
+	fx_publish_staff(&evil);
+	(void)fx_admit();
+	path = hub_stream_path(&fx_conf, "EVIL", "staff", &fx_err);
+	assert_non_null(path);
+	OK(fsio_write(path,
+	    SLICE_LIT("this is no database, but long enough "
+		      "to be looked at as if it were one"),
+	    0600, &fx_err));
+	OK(members_allot(fx_hub, "EVIL", "else.example", &fx_err));
+	(void)fx_admit();
+	fx_restart();
+	(void)fx_admit();
+	(void)fx_publish();
+	assert_true(fx_fetch(&north) > 0);
+	fx_publish_staff(&north);
+	assert_int_equal(fx_admit().messages, 1);
+	free(path);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -373,6 +400,7 @@ main(void)
 	    TEST(streams_without_number),
 	    TEST(a_clock_that_is_ahead),
 	    TEST(numbers_without_end),
+	    TEST(a_damaged_replica_blocks_nobody),
 	    TEST(domains_that_nobody_reads),
 	    TEST(a_registry_that_nobody_reads),
 	};
