@@ -22,6 +22,7 @@ static const char *const importdb_steps[] = {
     "CREATE INDEX name_name ON name(name, kind);"
     "CREATE TABLE refused(scope TEXT NOT NULL, name BLOB NOT NULL,"
     " PRIMARY KEY(scope, name));"
+    "CREATE TABLE blocked(address BLOB PRIMARY KEY);"
     "CREATE TABLE link(object BLOB NOT NULL, member TEXT NOT NULL,"
     " stream TEXT NOT NULL, doubt INTEGER NOT NULL,"
     " PRIMARY KEY(object, member));"

@@ -6,6 +6,7 @@
  *                        by each run that reads it)
  *   link                 which stream an entry came by; a cache, rebuilt from
  *                        provenance
+ *   blocked              addresses that a plan wanted and another contact had
  *   refused              names that the directory said are in use although the
  *                        survey shows nobody who has them
  *   plan                 changes to make, in order; emptied as they are made
@@ -116,6 +117,12 @@ struct importdb_claimant {
 int importdb_claim_find(struct importdb *db, struct slice address,
     const struct importdb_claimant *claimant, struct importdb_claim *out_claim,
     struct err *err) ERR_WUR;
+/* Notes an address that another managed contact has. Counts those that no
+ * object of the finished plan keeps: they may be free when it is done. */
+int importdb_blocked_put(
+    struct importdb *db, struct slice address, struct err *err) ERR_WUR;
+int importdb_blocked_count(
+    struct importdb *db, uint64_t *out_count, struct err *err) ERR_WUR;
 /* Is the name taken by anybody but this entry (NULL: anybody)? 1, 0, -1. */
 int importdb_name_taken(struct importdb *db, enum importdb_name_kind kind,
     const char *scope, struct slice name, const struct id *entry,

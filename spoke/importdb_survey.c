@@ -5,7 +5,9 @@ int
 importdb_survey_clear(struct importdb *db, struct err *err)
 {
 	return db_exec(db->db,
-	    "DELETE FROM entry; DELETE FROM claim; DELETE FROM name", err);
+	    "DELETE FROM entry; DELETE FROM claim; DELETE FROM name;"
+	    " DELETE FROM blocked",
+	    err);
 }
 
 int
@@ -228,4 +230,38 @@ importdb_name_taken(struct importdb *db, enum importdb_name_kind kind,
 	if (rc > 0)
 		db_reset(stmt);
 	return rc;
+}
+
+int
+importdb_blocked_put(struct importdb *db, struct slice address, struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(db->db,
+		"INSERT OR IGNORE INTO blocked(address) VALUES(?1)", &stmt,
+		err) != 0)
+		return -1;
+	db_bind_blob_static(stmt, 1, address);
+	return db_run(stmt, err);
+}
+
+int
+importdb_blocked_count(
+    struct importdb *db, uint64_t *out_count, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(db->db,
+		"SELECT count(*) FROM blocked b WHERE NOT EXISTS"
+		" (SELECT 1 FROM claim c WHERE c.address = b.address"
+		" AND NOT (c.ours AND c.inside))",
+		&stmt, err) != 0)
+		return -1;
+	rc = db_step(stmt, err);
+	if (rc <= 0)
+		return -1;
+	*out_count = db_column_u64(stmt, 0);
+	db_reset(stmt);
+	return 0;
 }

@@ -309,7 +309,6 @@ plan_make(
 	size_t i;
 	int rc;
 
-	input->blocked = 0;
 	plan.arena = arena_new(PLAN_ARENA_BYTES);
 	buf_init(&plan.body, LIMIT_OBJECT_BYTES);
 	buf_init(&into, 8192);
@@ -324,6 +323,8 @@ plan_make(
 		if (!input->streams[i].held && input->streams[i].selected)
 			rc =
 			    plan_stream_objects(&plan, &input->streams[i], err);
+	if (rc == 0)
+		rc = importdb_blocked_count(input->db, &input->blocked, err);
 out:
 	free(plan.into);
 	buf_fini(&into);

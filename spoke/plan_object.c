@@ -44,10 +44,9 @@ plan_address_taken(struct plan *plan, const struct plan_object *object,
 	int rc = importdb_claim_find(
 	    plan->in->db, address, &claimant, out_claim, err);
 
-	/* Another contact of ours has it in the directory, but no object
-	 * planned so far keeps it: it may be free when this plan is done. */
-	if (rc == 1 && out_claim->ours && out_claim->inside)
-		plan->in->blocked++;
+	if (rc == 1 && out_claim->ours && out_claim->inside &&
+	    importdb_blocked_put(plan->in->db, address, err) != 0)
+		return -1;
 	return rc;
 }
 

@@ -1,4 +1,5 @@
 /* An import from replicas into a real slapd, and what people do meanwhile. */
+#include "spoke/importdb.h"
 #include "tests/unit/import_fixture.h"
 
 static struct world *w;
@@ -524,6 +525,24 @@ test_two_streams_of_a_member(void **state)
 	world_expect_settled(w);
 }
 
+/* As if the last reading had been so long ago. */
+static void
+back_date(int64_t ms)
+{
+	struct importdb *db = NULL;
+	char number[32];
+	char path[128];
+	struct err err = {0};
+
+	world_import_db(w, path, sizeof(path));
+	snprintf(
+	    number, sizeof(number), "%lld", (long long)(clock_now_ms() - ms));
+	assert_int_equal(importdb_open(path, &db, &err), 0);
+	assert_int_equal(
+	    importdb_note_set(db, "read", slice_str(number), &err), 0);
+	importdb_close(db);
+}
+
 /* slapd's mail is ASCII: that one is refused by name, the others are written,
  * and a better one goes through. */
 static void
@@ -547,11 +566,45 @@ test_quarantine(void **state)
 	w->force = false;
 	assert_int_equal(world_written(w), 0);
 	assert_int_equal(w->result.quarantined, 1);
+	/* An hour later it is tried again, though nothing changed. */
+	world_run(w);
+	assert_true(w->result.unchanged);
+	back_date(CLOCK_HOUR_MS + 1000);
+	world_run(w);
+	assert_false(w->result.unchanged);
+	assert_int_equal(w->result.quarantined, 1);
 	world_person(w, 0, 1, "Unser Ümlaut", "uml@north.example", "");
 	world_publish(w, 0);
 	world_run(w);
 	assert_int_equal(w->result.added, 1);
 	assert_int_equal(w->result.quarantined, 0);
+	/* Without trouble an hour means nothing, a day a proof. */
+	back_date(CLOCK_HOUR_MS + 1000);
+	world_run(w);
+	assert_true(w->result.unchanged);
+	back_date(CLOCK_DAY_MS + 1000);
+	world_run(w);
+	assert_false(w->result.unchanged);
+	assert_int_equal(world_written(w), 0);
+}
+
+/* A directory that goes away leaves everything as it was. */
+static void
+test_directory_gone(void **state)
+{
+	(void)state;
+	three();
+	fixture_kill(&w->ldap, SIGKILL);
+	assert_int_equal(world_run_of(w, &w->policies[0]), -1);
+	assert_int_equal(w->err.class, ERR_TEMPORARY);
+	assert_non_null(strstr(w->err.message, w->ldap.address));
+	fixture_start(&w->ldap, false);
+	session_close(w->session);
+	w->session = fixture_session(&w->ldap);
+	world_run(w);
+	assert_int_equal(world_written(w), 0);
+	assert_int_equal(world_contacts(w), 3);
+	world_expect_settled(w);
 }
 
 /* slapd takes a ligature for its letters, which our key does not: the name is
@@ -783,6 +836,7 @@ main(void)
 	    TEST(test_policies_at_once),
 	    TEST(test_two_streams_of_a_member),
 	    TEST(test_quarantine),
+	    TEST(test_directory_gone),
 	    TEST(test_names_that_only_the_directory_knows),
 	    TEST(test_nasty_names),
 	    TEST(test_killed_at_any_moment),
