@@ -1,5 +1,6 @@
 #include "hub/conf.h"
 
+#include <pwd.h>
 #include <unistd.h>
 #include "common/base/clock.h"
 #include "common/base/fsio.h"
@@ -138,6 +139,9 @@ hub_conf_write(
 	    "Where spokes connect.");
 	sample_line(&out, "address", sample->address, "tcp://hub.example:4710",
 	    "The same, as spokes reach it: invitations carry it.");
+	sample_line(&out, "user",
+	    geteuid() == 0 && getpwnam("galrelay") != NULL ? "galrelay" : NULL,
+	    "galrelay", "Who it runs as when root starts it.");
 	if (buf_check(&out, path, err) == 0)
 		rc = fsio_write(path, buf_slice(&out), 0644, err);
 	buf_fini(&out);

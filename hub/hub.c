@@ -1,5 +1,6 @@
 #include "hub/hub.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -158,7 +159,11 @@ hub_open(const struct hub_conf *conf, enum hub_mode mode, int64_t wait_ms,
 	hub->now_ms = clock_now_ms();
 	if (access(path, F_OK) != 0) {
 		(void)err_set_errno(err, ERR_CONFIG,
-		    "no hub in %s (run galhub init first)", conf->state);
+		    errno == EACCES
+			? "not allowed into %s (call galhub as root, or as the "
+			  "user that it runs as)"
+			: "no hub in %s (run galhub init first)",
+		    conf->state);
 		goto fail;
 	}
 	if (crypto_init(err) < 0)

@@ -1,7 +1,5 @@
 /* galhub: the command line. See hub.8. */
 #include <getopt.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"
+#include "common/base/user.h"
 #include "common/conf/conf.h"
 #include "hub/admit.h"
 #include "hub/members.h"
@@ -133,11 +132,6 @@ command_invite(const struct hub_conf *conf, const struct command_line *line,
 	int rc = -1;
 
 	buf_init(&out, OUTPUT_MAX);
-	if (line->domains == NULL)
-		return err_set(err, ERR_CONFIG,
-		    "which mail domains may %s publish? add --domains "
-		    "north.example,*.north.example",
-		    line->argument);
 	if (line->expires != NULL &&
 	    conf_parse_duration(slice_str(line->expires), &lifetime, err) < 0)
 		return err_prepend(err, "--expires");
@@ -178,8 +172,6 @@ command_allot(const struct hub_conf *conf, const struct command_line *line,
 	struct hub *hub = NULL;
 	int rc = -1;
 
-	if (line->domains == NULL)
-		return err_set(err, ERR_CONFIG, "--domains is missing");
 	if (hub_open(conf, HUB_WRITE, LOCK_WAIT_MS, &hub, err) == 0 &&
 	    members_allot(hub, line->argument, line->domains, err) == 0)
 		rc = finish(hub, err);
@@ -210,8 +202,7 @@ command_end(const struct hub_conf *conf, const struct command_line *line,
 	const char *stream;
 	int rc = -1;
 
-	if (!split(line->argument, member, &stream))
-		return err_set(err, ERR_CONFIG, "say MEMBER/STREAM");
+	(void)split(line->argument, member, &stream);
 	if (hub_open(conf, HUB_WRITE, LOCK_WAIT_MS, &hub, err) == 0 &&
 	    members_end(hub, member, stream, err) == 0)
 		rc = finish(hub, err);
@@ -438,28 +429,18 @@ check(const struct command *command, const struct command_line *line)
 		    command->name, command->name);
 		return -1;
 	}
-	return 0;
-}
-
-/* Files belong to one user, whoever calls. */
-static int
-become(const struct hub_conf *conf, struct err *err)
-{
-	const struct passwd *user;
-
-	if (conf->user == NULL || geteuid() != 0)
-		return 0;
-	user = getpwnam(conf->user);
-	if (user == NULL)
-		return err_set(
-		    err, ERR_CONFIG, "there is no user \"%s\"", conf->user);
-	if (fsio_mkdirs(conf->state, err) < 0)
+	if ((command->options & BIT(OPT_DOMAINS)) && line->domains == NULL) {
+		(void)fprintf(stderr,
+		    "galhub %s: which mail domains may %s publish? add "
+		    "--domains north.example,*.north.example\n",
+		    command->name, line->argument);
 		return -1;
-	if (chown(conf->state, user->pw_uid, user->pw_gid) < 0 ||
-	    initgroups(conf->user, user->pw_gid) < 0 ||
-	    setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)
-		return err_set_errno(
-		    err, ERR_CONFIG, "cannot become %s", conf->user);
+	}
+	if (command->run == command_end &&
+	    strchr(line->argument, '/') == NULL) {
+		(void)fprintf(stderr, "galhub end: say MEMBER/STREAM\n");
+		return -1;
+	}
 	return 0;
 }
 
@@ -482,8 +463,7 @@ run(const struct command *command, const struct command_line *line)
 	if (rc == 0)
 		rc = hub_conf_load(line->config, &conf, &err);
 	if (rc == 0)
-		rc = become(conf, &err);
-	process_harden(); /* the kernel forgets with the user */
+		rc = user_become(conf->user, conf->state, &err);
 	if (rc == 0 && command->run == NULL)
 		rc = serve_run(conf);
 	else if (rc == 0)

@@ -128,13 +128,13 @@ worker_step(struct serve *serve, int64_t now)
 		/* It took in most of what the watch reported; what came while
 		 * it ended is still there. */
 		if (watch_read(serve->watch, &peers, &members, &err) < 0)
-			log_err(&err, "watch");
+			log_err(&err, "watch failed");
 		serve->work = status == EXIT_DONE && watch_waiting(serve->conf);
 	}
 	if (serve->worker.pid != 0 || (!serve->work && now < serve->worker_at))
 		return;
 	if (watch_read(serve->watch, &peers, &members, &err) < 0)
-		log_err(&err, "watch");
+		log_err(&err, "watch failed");
 	serve->work = false;
 	serve->worker_at = now + serve->conf->every_ms;
 	if (process_start(&serve->worker, "galhub-worker", worker_main,
@@ -156,7 +156,7 @@ serve_wait(struct serve *serve)
 	if (poll(fds, count, SERVE_TICK_MS) > 0 && count == 2 &&
 	    fds[1].revents != 0) {
 		if (watch_read(serve->watch, &peers, &members, &err) < 0)
-			log_err(&err, "watch");
+			log_err(&err, "watch failed");
 		else if (members || peers == NULL || peers[0] != NULL)
 			serve->work = true;
 	}
@@ -211,7 +211,7 @@ serve_run(const struct hub_conf *conf)
 	rc = 0;
 out:
 	if (rc < 0)
-		log_err(&err, "serve");
+		log_err(&err, "serve failed");
 	watch_close(serve.watch);
 	if (serve.signals >= 0)
 		close(serve.signals);

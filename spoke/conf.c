@@ -322,6 +322,7 @@ static const struct conf_row spoke_rows[] = {
     {"machine_id_file", CONF_PATH,
 	CONF_FIELD(struct spoke_conf, machine_id_file),
 	.text = "/etc/machine-id"},
+    {"user", CONF_STRING, CONF_FIELD(struct spoke_conf, user), .max = 32},
     {"legacy_prefix", CONF_STRING, CONF_FIELD(struct spoke_conf, legacy_prefix),
 	.text = SPOKE_CONF_LEGACY_PREFIX, .min = 4, .max = 512},
     {"spool_quota", CONF_SIZE, CONF_FIELD(struct spoke_conf, spool_quota),

@@ -117,6 +117,7 @@ struct spoke_conf {
 	const char *state;    /* directory */
 	const char *policies; /* directory of *.conf */
 	const char *machine_id_file;
+	const char *user;          /* to become when started by root; NULL */
 	const char *legacy_prefix; /* legacyExchangeDN of created contacts */
 	uint64_t spool_quota;      /* bytes */
 	int64_t wait_ms;           /* for the hub in one-shot runs */

@@ -2,10 +2,12 @@
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "common/base/fsio.h"
 #include "common/base/log.h"
 #include "common/base/process.h"
+#include "common/base/user.h"
 #include "common/wire/invitation.h"
 #include "spoke/check.h"
 #include "spoke/join.h"
@@ -18,7 +20,7 @@ struct arguments {
 	const char *config;
 	const char *release;
 	const char *operand;
-	bool json, help, verbose;
+	bool json, help, verbose, version;
 	bool no_wait, full, allow_empty; /* run */
 	bool rotate;                     /* keys */
 	bool rebind;                     /* init */
@@ -29,6 +31,7 @@ enum main_option {
 	OPTION_JSON,
 	OPTION_HELP,
 	OPTION_VERBOSE,
+	OPTION_VERSION,
 
 	OPTION_NO_WAIT,
 	OPTION_FULL,
@@ -200,6 +203,7 @@ static const struct option longs[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"version", no_argument, NULL, OPTION_VERSION},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"full", no_argument, NULL, OPTION_FULL},
     {"allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY},
@@ -221,8 +225,9 @@ usage(FILE *to)
 		    c->operand == NULL ? "" : c->operand, c->summary);
 	}
 	(void)fputs("\n  --config FILE    default " SPOKE_CONF_PATH "\n"
-		    "    --verbose        say more on standard error\n"
-		    "  --help           also after a command\n\n"
+		    "  --verbose        say more on standard error\n"
+		    "  --help           also after a command\n"
+		    "  --version\n\n"
 		    "Exit codes: 0 done, 1 failed, 2 usage, 3 held by a guard, "
 		    "4 partly done.\n",
 	    to);
@@ -253,7 +258,7 @@ static bool
 option_allowed(const struct command *c, int option)
 {
 	if (option == OPTION_CONFIG || option == OPTION_HELP ||
-	    option == OPTION_VERBOSE)
+	    option == OPTION_VERBOSE || option == OPTION_VERSION)
 		return true;
 	for (const int *at = c == NULL ? no_options : c->allowed; *at != 0;
 	     at++)
@@ -277,6 +282,9 @@ option_take(struct arguments *a, int option)
 		return true;
 	case OPTION_VERBOSE:
 		a->verbose = true;
+		return true;
+	case OPTION_VERSION:
+		a->version = true;
 		return true;
 	case OPTION_NO_WAIT:
 		a->no_wait = true;
@@ -322,6 +330,22 @@ options_parse(
 	return 0;
 }
 
+/* The configuration was read by whoever started us. */
+static int
+secrets_readable(const struct spoke_conf *conf, struct err *err)
+{
+	const char *const paths[] = {
+	    conf->directory.password_file, conf->directory.keytab};
+
+	for (size_t i = 0;
+	     conf->user != NULL && i < sizeof(paths) / sizeof(paths[0]); i++)
+		if (paths[i] != NULL && access(paths[i], R_OK) != 0)
+			return err_set_errno(err, ERR_CONFIG,
+			    "user %s cannot read %s (run: chown %s %s)",
+			    conf->user, paths[i], conf->user, paths[i]);
+	return 0;
+}
+
 static int
 command_start(const struct command *c, const struct arguments *a)
 {
@@ -329,13 +353,23 @@ command_start(const struct command *c, const struct arguments *a)
 	struct err err = {0};
 	int code;
 
+	if (c->run != command_serve)
+		log_person();
 	if (spoke_conf_load(a->config, &conf, &err) < 0) {
-		log_err(&err, "configuration");
+		log_err(&err, "configuration not read");
+		return EXIT_FAILED;
+	}
+	if (user_become(conf->user, conf->state, &err) < 0 ||
+	    secrets_readable(conf, &err) < 0) {
+		log_err(&err, "not started");
+		spoke_conf_free(conf);
 		return EXIT_FAILED;
 	}
 	/* A person reads the summary; a service's log wants every step. */
 	if (!a->verbose && c->run != command_serve)
 		log_init("galspoke", LOG_LEVEL_WARN);
+	if (c->run != command_serve)
+		log_person();
 	code = c->run(conf, a);
 	spoke_conf_free(conf);
 	return code;
@@ -368,6 +402,7 @@ main(int argc, char **argv)
 	const struct command *c;
 	int first;
 
+	(void)umask(077);
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
 	/* A directory that goes away is an error, not the end. */
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -377,6 +412,10 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (a.help) {
 		usage(stdout);
+		return EXIT_DONE;
+	}
+	if (a.version) {
+		(void)printf("galspoke (galrelay) 1, format GALR 1\n");
 		return EXIT_DONE;
 	}
 	c = optind < argc ? command_find(argv[optind]) : NULL;

@@ -523,7 +523,7 @@ report_members_release(const struct spoke_conf *conf, const char *member)
 	}
 out:
 	if (code != EXIT_DONE)
-		log_err(&err, "not released member=%s", member);
+		log_err(&err, "not released: member %s", member);
 	spoke_close(&spoke);
 	return code;
 }

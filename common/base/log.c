@@ -15,6 +15,7 @@ static struct {
 	const char *program;
 	enum log_level level;
 	bool priority; /* each line begins with <N> (sd-daemon(3)) */
+	bool person;   /* no key=value: see log_person() */
 	char prefix[LOG_PREFIX_MAX];
 } state = {.program = "galrelay", .level = LOG_LEVEL_INFO};
 
@@ -46,7 +47,14 @@ log_init(const char *program, enum log_level level)
 	state.program = program;
 	state.level = level;
 	state.priority = stderr_is_journal();
+	state.person = false;
 	state.prefix[0] = '\0';
+}
+
+void
+log_person(void)
+{
+	state.person = !state.priority;
 }
 
 void
@@ -119,10 +127,14 @@ log_err(const struct err *err, const char *format, ...)
 	va_start(ap, format);
 	(void)vsnprintf(what, sizeof(what), format, ap);
 	va_end(ap);
+	if (state.person) {
+		log_at(LOG_LEVEL_ERROR, "%s: %s", what, err->message);
+		return;
+	}
 	/* At worst \u00NN for every byte, and two quotes. */
 	buf_init(&quoted, 6 * ERR_MESSAGE_MAX + 2);
 	buf_add_json(&quoted, slice_str(err->message));
-	log_at(LOG_LEVEL_ERROR, "%s failed class=%s error=%s", what,
+	log_at(LOG_LEVEL_ERROR, "%s class=%s error=%s", what,
 	    err_class_name(err->class), buf_cstr(&quoted));
 	buf_fini(&quoted);
 }

@@ -32,7 +32,12 @@ void log_at(enum log_level level, const char *format, ...) ERR_PRINTF(2, 3);
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* One line for a failed job: "what failed class=... error="..."". */
+/* What follows is for a person at a terminal, not for a journal: log_err()
+ * says "what: message". log_init() ends it. */
+void log_person(void);
+
+/* One line for a failed job: "what failed class=... error="..."", where what
+ * failed is what the caller says. */
 void log_err(const struct err *err, const char *format, ...) ERR_PRINTF(2, 3);
 
 /* Foreign bytes for a log line: printable ASCII as it is, quotes and the rest

@@ -267,11 +267,17 @@ check_secret_file(const char *path, struct err *err)
 		    "secret file %s has mode %04o and others can reach it; "
 		    "run: chmod 600 %s",
 		    path, (unsigned int)st.st_mode & 07777, path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
+	if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)
 		return err_set(err, ERR_CONFIG,
 		    "secret file %s belongs to uid %lu; run: chown %lu %s",
 		    path, (unsigned long)st.st_uid, (unsigned long)geteuid(),
 		    path);
+	if (access(path, R_OK) != 0)
+		return err_set(err, ERR_CONFIG,
+		    "secret file %s cannot be read by uid %lu: %s; run: chown "
+		    "%lu %s",
+		    path, (unsigned long)geteuid(), strerror(errno),
+		    (unsigned long)geteuid(), path);
 	return 0;
 }
 

@@ -415,6 +415,8 @@ log_main(void *arg)
 	(void)setenv("JOURNAL_STREAM", "1:2", 1);
 	log_init("galtest", LOG_LEVEL_INFO);
 	log_info("other");
+	log_person();
+	log_err(&err, "not done");
 	(void)snprintf(journal, sizeof(journal), "%llu:%llu",
 	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	(void)setenv("JOURNAL_STREAM", journal, 1);
@@ -440,9 +442,10 @@ test_log(void **state)
 	assert_string_equal(buf_cstr(&out),
 	    "galtest: plain n=1\n"
 	    "galtest: warning: odd name=a\\\"\\x0a\\xc3\\xa4\\\\ spoke=north\n"
-	    "galtest: error: export policy=staff failed class=io "
+	    "galtest: error: export policy=staff class=io "
 	    "error=\"disk \\\"full\\\"\" spoke=north\n"
 	    "galtest: other\n"
+	    "galtest: error: not done: disk \"full\"\n"
 	    "<7>two lines\n");
 	buf_fini(&out);
 }
