@@ -387,4 +387,101 @@ hostile_fini(struct hostile *h)
 	fixture_fini(&h->f);
 }
 
+/* --- for tests, which include cmocka before --- */
+
+static inline int
+setup(void **state)
+{
+	struct hostile *h = mem_calloc(1, sizeof(*h));
+
+	hostile_init(h);
+	*state = h;
+	return 0;
+}
+
+static inline int
+teardown(void **state)
+{
+	struct hostile *h = *state;
+
+	hostile_fini(h);
+	free(h);
+	return 0;
+}
+
+static inline struct store_stream
+north(struct hostile *h)
+{
+	return hostile_held(h, "NORTH", "staff");
+}
+
+/* Takes in what NORTH has now; the state to come back to. */
+static inline struct store_stream
+baseline(struct hostile *h)
+{
+	struct replica_state state;
+	struct store_stream row;
+	struct fetch_result r;
+
+	hostile_send_one(h, (struct hostile_tuple){0});
+	r = hostile_fetch(h);
+	assert_int_equal(r.streams_refused, 0);
+	row = north(h);
+	replica_state(h->source, &state);
+	assert_true(row.version == state.version);
+	return row;
+}
+
+static inline void
+assert_kept(struct hostile *h, const struct store_stream *before)
+{
+	struct store_stream now = north(h);
+	struct replica *replica;
+	struct replica_state state;
+	struct err err = {0};
+	char *path;
+
+	assert_true(now.version == before->version);
+	assert_true(now.count == before->count);
+	assert_memory_equal(now.root, before->root, 32);
+	path = store_stream_path(&h->f.conf, "NORTH", "staff");
+	assert_int_equal(replica_open(path, &replica, &err), 0);
+	replica_state(replica, &state);
+	assert_true(state.version == before->version);
+	assert_memory_equal(state.root, before->root, 32);
+	replica_close(replica);
+	free(path);
+}
+
+/* Everything is well again with the next bundle. */
+static inline void
+assert_heals(struct hostile *h)
+{
+	struct replica_state state;
+
+	hostile_fill(h->source, 7, "north.example", "healed");
+	hostile_send_one(h, (struct hostile_tuple){0});
+	(void)hostile_fetch(h);
+	replica_state(h->source, &state);
+	assert_true(north(h).version == state.version);
+	assert_memory_equal(north(h).root, state.root, 32);
+	assert_string_equal(north(h).refusal, "");
+}
+
+static inline void
+assert_refused(struct hostile *h, struct hostile_tuple t, const char *reason)
+{
+	struct store_stream before = north(h);
+	struct fetch_result r;
+
+	hostile_send_one(h, t);
+	r = hostile_fetch(h);
+	assert_int_equal(r.messages, 1);
+	assert_int_equal(r.streams_refused, 1);
+	assert_kept(h, &before);
+	if (strstr(north(h).refusal, reason) == NULL)
+		fail_msg("\"%s\" instead of \"%s\"", north(h).refusal, reason);
+	assert_true(strlen(r.text) > 0);
+}
+
 #endif
