@@ -418,7 +418,6 @@ admit_tuple_take(struct hub *hub, const struct admit_tuple *in,
 	rc = intake_row(&intake, err);
 	if (rc <= 0)
 		goto out;
-	rc = -1;
 	path = hub_stream_path(
 	    hub->conf, intake.row.member, intake.row.stream, &why);
 	if (path == NULL || replica_open(path, &intake.replica, &why) < 0 ||

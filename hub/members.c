@@ -19,6 +19,26 @@ domain_valid(const char *text)
 		   NULL;
 }
 
+/* One domain behind the others, in lower case. */
+static int
+domain_add(struct slice text, struct buf *out, struct err *err)
+{
+	char *domain = mem_strndup((const char *)text.data, text.len);
+	bool valid;
+
+	for (char *p = domain; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	valid = domain_valid(domain);
+	if (valid)
+		buf_addf(out, "%s%s", out->len > 0 ? "," : "", domain);
+	free(domain);
+	return valid ? 0
+		     : err_set(err, ERR_CONFIG,
+			   "\"%.*s\" is no mail domain: say for example "
+			   "north.example or *.north.example",
+			   SLICE_FMT(text));
+}
+
 int
 members_domains_parse(const char *text, struct buf *out, struct err *err)
 {
@@ -26,23 +46,9 @@ members_domains_parse(const char *text, struct buf *out, struct err *err)
 
 	while (*text != '\0') {
 		size_t len = strcspn(text, ",");
-		struct slice s = slice_trim(slice_make(text, len));
-		char *domain = mem_strndup((const char *)s.data, s.len);
-		bool valid;
 
-		for (char *p = domain; *p != '\0'; p++)
-			*p = (char)tolower((unsigned char)*p);
-		valid = domain_valid(domain);
-		if (valid && out->len > 0)
-			buf_add_byte(out, ',');
-		if (valid)
-			buf_add_str(out, domain);
-		free(domain);
-		if (!valid)
-			return err_set(err, ERR_CONFIG,
-			    "\"%.*s\" is no mail domain: say for example "
-			    "north.example or *.north.example",
-			    SLICE_FMT(s));
+		if (domain_add(slice_trim(slice_make(text, len)), out, err) < 0)
+			return -1;
 		if (++count > LIMIT_DOMAINS)
 			return err_set(err, ERR_CONFIG,
 			    "a member has at most %d domains", LIMIT_DOMAINS);

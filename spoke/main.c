@@ -391,6 +391,7 @@ command_join_start(const struct command *c, struct arguments *a, char *argument)
 	explicit_bzero(argument, strlen(argument));
 	a->operand = line;
 	code = command_start(c, a);
+	a->operand = NULL;
 	explicit_bzero(line, sizeof(line));
 	return code;
 }
