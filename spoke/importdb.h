@@ -93,8 +93,8 @@ int importdb_name_refuse(struct importdb *db, const char *scope,
     struct slice name, struct err *err) ERR_WUR;
 
 /* --- reading; slices and strings are valid until the next call --- */
-/* The managed entry of an object: inside before detached, then the smallest
- * entry id. 1, 0, -1. */
+/* The managed entry of an object: inside before detached, then the oldest (the
+ * others are copies of it), then the smallest entry id. 1, 0, -1. */
 int importdb_entry_find(struct importdb *db, const char *member,
     const struct id *object, struct importdb_entry *out_entry,
     struct err *err) ERR_WUR;

@@ -108,7 +108,7 @@ importdb_entry_find(struct importdb *db, const char *member,
 	if (db_prepare(db->db,
 		"SELECT entry, dn, inside, body FROM entry"
 		" WHERE object = ?1 AND member = ?2"
-		" ORDER BY inside DESC, entry LIMIT 1",
+		" ORDER BY inside DESC, created, entry LIMIT 1",
 		&stmt, err) != 0)
 		return -1;
 	db_bind_blob(stmt, 1, id_slice(object));

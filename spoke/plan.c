@@ -145,7 +145,7 @@ plan_vanished(
 }
 
 /* A second entry with one provenance (somebody copied a contact): only the
- * first is managed. */
+ * oldest is managed, which groups and mail know. */
 static int
 plan_is_copy(
     struct plan *plan, const struct importdb_entry *entry, struct err *err)

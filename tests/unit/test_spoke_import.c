@@ -121,6 +121,7 @@ test_addresses_move_in_one_run(void **state)
 static void
 test_moved_contacts(void **state)
 {
+	struct seen original;
 	struct seen anna;
 	struct seen copy;
 
@@ -132,6 +133,8 @@ test_moved_contacts(void **state)
 	    WORLD_STAFF);
 	world_move(w, anna.dn, "cn=Anna Berg", "ou=Sub," WORLD_INTO);
 	copy = world_contact(w, "cy@north.example");
+	original = copy;
+	usleep(1100000); /* the directory counts in seconds */
 	world_local(w, "cn=Copied," WORLD_INTO, "Copied", "copy@here.example",
 	    copy.mark);
 	world_person(w, 0, 0, "Anna Berg", "anna@north.example", "Moved");
@@ -148,11 +151,14 @@ test_moved_contacts(void **state)
 	anna = world_contact(w, "anna@north.example");
 	assert_string_equal(anna.title, "Moved");
 	assert_true(dn_is_below(anna.dn, "ou=Sub," WORLD_INTO, false));
-	/* Of two with one mark, one stays. */
+	/* Of two with one mark, the older stays as it was. */
 	assert_int_equal(world_contact(w, "cy@north.example").count +
 			     world_contact(w, "copy@here.example").count,
 	    1);
-	assert_int_equal(world_contact(w, "cy@north.example").count, 1);
+	copy = world_contact(w, "cy@north.example");
+	assert_int_equal(copy.count, 1);
+	assert_string_equal(copy.csn, original.csn);
+	assert_string_equal(copy.dn, original.dn);
 	world_expect_settled(w);
 	/* The source loses it: what was detached stays. */
 	w->persons[0][1].mail[0] = '\0';
@@ -525,6 +531,33 @@ test_two_streams_of_a_member(void **state)
 	world_expect_settled(w);
 }
 
+static unsigned noted;
+
+static int
+note_one(void *arg, const struct import_note *note, struct err *err)
+{
+	struct id id = world_id(1);
+
+	(void)err;
+	if (strcmp(note->kind, arg) != 0)
+		return 0;
+	assert_string_equal(note->member, "NORTH");
+	assert_int_equal(id_compare(&note->object, &id), 0);
+	noted++;
+	return 0;
+}
+
+/* How many notes of a kind there are, all on object 1. */
+static unsigned
+notes(const char *kind)
+{
+	noted = 0;
+	if (import_notes(&w->conf, &w->policies[0], note_one,
+		(void *)(uintptr_t)kind, &w->err) != 0)
+		fail_msg("%s", w->err.message);
+	return noted;
+}
+
 /* As if the last reading had been so long ago. */
 static void
 back_date(int64_t ms)
@@ -556,6 +589,8 @@ test_quarantine(void **state)
 	world_run(w);
 	assert_int_equal(w->result.added, 2);
 	assert_int_equal(w->result.quarantined, 1);
+	assert_int_equal(notes("quarantined"), 1);
+	assert_int_equal(notes("foreign"), 0);
 	assert_non_null(strstr(w->result.quarantine_text, "mail"));
 	world_run(w);
 	assert_true(w->result.unchanged);
@@ -578,6 +613,7 @@ test_quarantine(void **state)
 	world_run(w);
 	assert_int_equal(w->result.added, 1);
 	assert_int_equal(w->result.quarantined, 0);
+	assert_int_equal(notes("quarantined"), 0);
 	/* Without trouble an hour means nothing, a day a proof. */
 	back_date(CLOCK_HOUR_MS + 1000);
 	world_run(w);
@@ -586,6 +622,11 @@ test_quarantine(void **state)
 	world_run(w);
 	assert_false(w->result.unchanged);
 	assert_int_equal(world_written(w), 0);
+	world_person(w, 0, 1, "Elsewhere", "e@elsewhere.example", "");
+	world_publish(w, 0);
+	world_run(w);
+	assert_int_equal(w->result.deleted, 1);
+	assert_int_equal(notes("foreign"), 1);
 }
 
 /* A directory that goes away leaves everything as it was. */
