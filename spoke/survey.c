@@ -2,6 +2,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include <ldap.h>
+
 #include "common/base/mem.h"
 
 #include "common/ldap/dn.h"
@@ -343,6 +345,11 @@ survey_ou(struct survey *survey, struct err *err)
 	int rc = survey_search(survey, &options, survey_ou_entry, err);
 
 	free(attributes);
+	if (rc != 0 && err->code == LDAP_NO_SUCH_OBJECT)
+		return err_set(err, ERR_CONFIG,
+		    "the import OU %s does not exist: create it, empty, for "
+		    "galrelay alone",
+		    survey->options->into);
 	return rc == 0 ? 0
 		       : err_prepend(err, "reading the import OU %s",
 			     survey->options->into);

@@ -74,3 +74,34 @@ def test_nobody_takes_over_an_x500_address(star, clean):
     proxies = target.contacts()['thief@north.example']['proxyAddresses']
     assert b'X500:/o=Old/cn=thief' in proxies
     assert not any(boss.lower() in p.decode().lower() for p in proxies)
+
+
+def test_an_accepted_revocation_takes_its_contacts_away(star, three):
+    north, south, west = three
+    had, others = set(south.contacts()), set(west.contacts())
+    star.hub.do('revoke', 'NORTH')
+    star.eventually(lambda: _held(south))
+    assert set(south.contacts()) == had
+    south.do('members', '--release', 'NORTH')
+    south.fetch()
+    assert set(south.contacts()) == {
+        mail for mail in had if not mail.endswith('@north.example')}
+    # West has not accepted it.
+    west.call('run', 'partners')
+    assert set(west.contacts()) == others
+
+
+def _held(spoke):
+    assert spoke.call('run', 'partners').status == 3
+
+
+def test_status_names_what_the_directory_refused(star, pair):
+    north, south = pair
+    moved = next(iter(south.contacts().values()))['dn'][0].decode()
+    south.ldap.rename(moved, 'CN=Moved Away', south.ldap.staff)
+    south.do('run', '--full', 'partners')
+    assert 'detached' in south.do('status').text
+    policies = south.json('status')['policies']
+    notes = [note for policy in policies for note in policy.get('notes', [])]
+    assert [note['kind'] for note in notes] == ['detached']
+    assert notes[0]['member'] == 'NORTH'

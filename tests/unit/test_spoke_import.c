@@ -442,7 +442,8 @@ test_policies_and_places(void **state)
 	w->policies[0].into = "ou=Nowhere," FIXTURE_SUFFIX;
 	assert_int_equal(world_run_of(w, &w->policies[0]), -1);
 	assert_int_equal(w->err.class, ERR_CONFIG);
-	assert_non_null(strstr(w->err.message, "ou=Nowhere"));
+	assert_non_null(
+	    strstr(w->err.message, "ou=Nowhere," FIXTURE_SUFFIX " does not"));
 	w->policies[0].into = WORLD_INTO;
 	/* A second policy that wants the same people: the first keeps them. */
 	w->policies[1] = w->policies[0];
