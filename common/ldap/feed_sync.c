@@ -30,6 +30,15 @@ feed_sync_request(bool persist, struct slice cookie, struct berval *out_value)
 	return rc < 0 ? -1 : 0;
 }
 
+/* A reader of a value; NULL when there is none, which liber does not bear. */
+static BerElement *
+value_open(const struct berval *value)
+{
+	struct berval copy = *value;
+
+	return copy.bv_val == NULL || copy.bv_len == 0 ? NULL : ber_init(&copy);
+}
+
 static void
 cookie_replace(struct buf *cookie, const struct berval *text)
 {
@@ -71,11 +80,12 @@ int
 feed_sync_state_decode(const struct berval *value,
     enum feed_sync_state *out_state, struct id *out_id, struct buf *cookie)
 {
-	struct berval copy = *value, uuid = {0, NULL};
-	BerElement *ber = ber_init(&copy);
+	struct berval uuid = {0, NULL};
+	BerElement *ber = value_open(value);
 	ber_int_t state = -1;
 	int rc = -1;
 
+	*out_state = FEED_SYNC_PRESENT;
 	if (ber == NULL)
 		return -1;
 	if (ber_scanf(ber, "{em", &state, &uuid) != LBER_ERROR && state >= 0 &&
@@ -84,7 +94,8 @@ feed_sync_state_decode(const struct berval *value,
 		0 &&
 	    cookie_scan(ber, cookie) == 0)
 		rc = 0;
-	*out_state = rc == 0 ? (enum feed_sync_state)state : FEED_SYNC_PRESENT;
+	if (rc == 0)
+		*out_state = (enum feed_sync_state)state;
 	ber_free(ber, 1);
 	return rc;
 }
@@ -93,8 +104,7 @@ int
 feed_sync_done_decode(
     const struct berval *value, bool *out_deletes, struct buf *cookie)
 {
-	struct berval copy = *value;
-	BerElement *ber = ber_init(&copy);
+	BerElement *ber = value_open(value);
 	int rc = -1;
 
 	*out_deletes = false;
@@ -169,8 +179,7 @@ int
 feed_sync_info_decode(const struct berval *value,
     struct feed_sync_info *out_info, struct buf *cookie)
 {
-	struct berval copy = *value;
-	BerElement *ber = ber_init(&copy);
+	BerElement *ber = value_open(value);
 	int rc = -1;
 
 	*out_info = (struct feed_sync_info){.message = FEED_SYNC_NEW_COOKIE};

@@ -108,6 +108,8 @@ ends_are_read(void **state)
 	assert_int_equal(feed_sync_done_decode(&deletes, &flag, &cookie), 0);
 	assert_true(flag);
 	assert_string_equal(buf_cstr(&cookie), "new");
+	empty = (struct berval){0, NULL};
+	assert_int_equal(feed_sync_done_decode(&empty, &flag, &cookie), -1);
 }
 
 static int
