@@ -36,6 +36,11 @@ int fetch_run(struct spoke *spoke, struct fetch_result *out_result,
 int fetch_acknowledge(struct spoke *spoke, bool *out_sent, bool *out_answer,
     struct err *err) ERR_WUR;
 
+/* How many contacts an import policy wrote, and how many it left out, for the
+ * next acknowledgement; another number makes one due. */
+int fetch_written_keep(struct spoke_store *store, const char *policy,
+    uint64_t applied, uint64_t refused, struct err *err) ERR_WUR;
+
 /* Does any enabled import policy ask for this tag? */
 bool fetch_wanted(const struct spoke_conf *conf, const char *tag);
 

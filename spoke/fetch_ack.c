@@ -29,6 +29,7 @@ struct acker {
 	char **wants;
 	size_t want_count;
 	uint64_t hub_registry;
+	uint64_t applied, refused; /* contacts, over all import policies */
 	struct rotate_keys keys;
 	int64_t now;
 	uint8_t hash[CRYPTO_HASH_LEN];
@@ -92,6 +93,45 @@ holdings_collect(struct acker *a)
 	}
 }
 
+static char *
+written_key(const char *what, const char *policy)
+{
+	return mem_printf("%s/%s", what, policy);
+}
+
+int
+fetch_written_keep(struct spoke_store *store, const char *policy,
+    uint64_t applied, uint64_t refused, struct err *err)
+{
+	char *keys[] = {
+	    written_key("applied", policy), written_key("refused", policy)};
+	int rc = store_number_set(store, keys[0], applied, err);
+
+	if (rc == 0)
+		rc = store_number_set(store, keys[1], refused, err);
+	free(keys[0]);
+	free(keys[1]);
+	return rc;
+}
+
+static int
+written_add(struct acker *a, const char *what, uint64_t *total, struct err *err)
+{
+	const struct spoke_conf *conf = a->spoke->conf;
+
+	for (size_t i = 0; i < conf->import_count; i++) {
+		char *key = written_key(what, conf->imports[i].name);
+		uint64_t n;
+		int rc = store_number_get(a->spoke->store, key, &n, err);
+
+		free(key);
+		if (rc < 0)
+			return -1;
+		*total += n;
+	}
+	return 0;
+}
+
 /* Everything that the hub must know; sizes and times apart. */
 static void
 ack_hash(struct acker *a)
@@ -107,6 +147,8 @@ ack_hash(struct acker *a)
 	/* Told once to a hub that fell behind: it gets ours. */
 	buf_addf(&buf, "registry %llu %d\n", (unsigned long long)registry,
 	    a->hub_registry != 0 && a->hub_registry < registry);
+	buf_addf(&buf, "written %llu %llu\n", (unsigned long long)a->applied,
+	    (unsigned long long)a->refused);
 	buf_add(&buf, id_slice(&s->identity.instance));
 	for (size_t i = 0; i < a->keys.count; i++)
 		buf_add(&buf, slice_make(a->keys.keys[i].key.data,
@@ -168,9 +210,8 @@ ack_seal(struct acker *a, uint64_t sequence, struct buf *out, struct err *err)
 
 	spoke_hub_recipient(s, &hub);
 	payload_fill(a, &payload);
-	if (store_number_get(s->store, "applied", &payload.applied, err) < 0 ||
-	    store_number_get(s->store, "refused", &payload.refused, err) < 0)
-		return -1;
+	payload.applied = a->applied;
+	payload.refused = a->refused;
 	buf_init(&plain, LIMIT_PAYLOAD_BYTES);
 	if (payload_pack(&payload, &plain, err) == 0)
 		rc = envelope_seal(&options, buf_slice(&plain), out, err);
@@ -358,6 +399,9 @@ fetch_acknowledge(
 	wants_collect(&a);
 	holdings_collect(&a);
 	rotate_announce(spoke, &a.keys);
+	if (written_add(&a, "applied", &a.applied, err) < 0 ||
+	    written_add(&a, "refused", &a.refused, err) < 0)
+		goto out;
 	if (ack_decide(&a, out_sent, out_answer, err) < 0)
 		goto out;
 	*out_answer = *out_answer || moved;

@@ -175,11 +175,28 @@ applied_keep(struct importer *x, struct err *err)
 
 	if (r->unchanged)
 		return 0;
-	if (store_number_set(
-		store, "applied", r->added + r->modified + r->same, err) < 0)
+	return fetch_written_keep(store, x->run->importing->name,
+	    r->added + r->modified + r->same,
+	    r->foreign + r->unusable + r->quarantined, err);
+}
+
+/* Another number of contacts goes to the hub at once; with no front of ours it
+ * waits in the out box until there is one. */
+static int
+applied_tell(struct importer *x, struct err *err)
+{
+	bool sent, answer;
+	struct err late = {0};
+
+	if (applied_keep(x, err) < 0 ||
+	    fetch_acknowledge(&x->run->spoke, &sent, &answer, err) < 0)
 		return -1;
-	return store_number_set(
-	    store, "refused", r->foreign + r->unusable + r->quarantined, err);
+	if (!sent || x->run->options->no_front || x->trouble.class != ERR_NONE)
+		return 0;
+	if (exchange_round(&x->exchange, 0, x->run->conf->wait_ms, &late) < 0)
+		log_debug(
+		    "numbers wait for the hub reason=\"%s\"", late.message);
+	return 0;
 }
 
 int
@@ -209,9 +226,11 @@ run_import(struct run *run, int *out_code, struct err *err)
 	input.stream_count = x.count;
 	if (import_run(&input, &x.result, err) < 0)
 		goto out;
+	if (applied_tell(&x, err) < 0)
+		goto out;
 	summary(&x);
 	conclude(&x, out_code);
-	rc = applied_keep(&x, err);
+	rc = 0;
 out:
 	streams_free(&x);
 	return rc;

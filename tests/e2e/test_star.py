@@ -1,6 +1,7 @@
 """The main job: forests share one address list."""
 
 import json
+import time
 
 import ldap
 
@@ -73,6 +74,20 @@ def test_an_unchanged_cycle_writes_and_sends_nothing(star, three):
             for spoke in three} == names
     # Six connections: their CURVE handshakes, and no envelope.
     assert star.wire.total() - sent < 6 * 4096
+
+
+def test_the_hub_knows_at_once_what_was_written(star, pair):
+    """An import that wrote says so by itself, and says nothing twice."""
+    wanted = {spoke.member: len(spoke.contacts()) for spoke in pair}
+    assert 0 not in wanted.values()
+    deadline = time.monotonic() + 10
+    while True:
+        told = {row['name']: row['applied']
+                for row in star.hub.json('members')['members']}
+        if told == wanted:
+            break
+        assert time.monotonic() < deadline, (told, wanted)
+        time.sleep(0.1)
 
 
 def test_own_objects_never_come_back(star, pair):
@@ -220,8 +235,10 @@ def test_every_process_can_be_asked_for_help(star):
     for words in ((), ('init',), ('serve',), ('invite',), ('members',),
                   ('revoke',), ('streams',), ('status',)):
         assert 'usage' in star.hub.do(*words, '--help').text.lower()
-    assert star.hub.call('nonsense').status == 2
-    assert star.hub.call('--nonsense').status == 2
+    for words in (('nonsense',), ('--nonsense',), ('invite',), ('revoke',),
+                  ('invite', 'NORTH'), ('allot', 'NORTH'), ('end', 'NORTH'),
+                  ('status', '--domains', 'x.example'), ('serve', 'what')):
+        assert star.hub.call(*words).status == 2, words
 
 
 def test_listings_are_json(star, pair):
