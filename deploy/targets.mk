@@ -6,6 +6,7 @@ SECONDS ?= 60
 SBINDIR  = $(PREFIX)/sbin
 MANDIR   = $(PREFIX)/share/man
 UNITDIR  = $(PREFIX)/lib/systemd/system
+SYSUSERS = $(PREFIX)/lib/sysusers.d
 DOCDIR   = $(PREFIX)/share/doc/galrelay
 
 FUZZ_C   := $(wildcard tests/fuzz/fuzz_*.c)
@@ -134,7 +135,8 @@ demo:
 install: programs
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) \
-	    $(DESTDIR)$(DOCDIR)/sample/policies.d
+	    $(DESTDIR)$(DOCDIR)/sample/policies.d $(DESTDIR)$(SYSUSERS) \
+	    $(DESTDIR)/etc/galrelay
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(SBINDIR)
 	install -m 644 hub/hub.8 $(DESTDIR)$(MANDIR)/man8/galhub.8
 	install -m 644 spoke/spoke.8 $(DESTDIR)$(MANDIR)/man8/galspoke.8
@@ -142,6 +144,8 @@ install: programs
 	for unit in galhub galspoke; do \
 	    sed 's,@SBINDIR@,$(SBINDIR),' deploy/systemd/$$unit.service \
 	    >$(DESTDIR)$(UNITDIR)/$$unit.service || exit 1; done
+	install -m 644 deploy/systemd/galrelay.sysusers \
+	    $(DESTDIR)$(SYSUSERS)/galrelay.conf
 	install -m 644 README.md LICENSE $(DESTDIR)$(DOCDIR)
 	install -m 644 deploy/sample/*.conf $(DESTDIR)$(DOCDIR)/sample
 	install -m 644 deploy/sample/policies.d/*.conf \

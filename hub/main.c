@@ -86,6 +86,16 @@ finish(struct hub *hub, struct err *err)
 	return worker_pass(hub, nobody, &again, err);
 }
 
+static void
+hub_fingerprint(const struct hub *hub, char out[KEYS_FINGERPRINT_SIZE])
+{
+	const struct registry_member *keys = &hub->registry->hub;
+
+	keys_fingerprint(registry_active_key(keys, REGISTRY_SIGN)->public_key,
+	    registry_active_key(keys, REGISTRY_DECRYPT)->public_key,
+	    registry_active_key(keys, REGISTRY_CURVE)->public_key, out);
+}
+
 static int
 command_init(const struct hub_conf *conf, const struct command_line *line,
     struct err *err)
@@ -102,14 +112,7 @@ command_init(const struct hub_conf *conf, const struct command_line *line,
 	if (rc == 0) {
 		char fingerprint[KEYS_FINGERPRINT_SIZE];
 
-		keys_fingerprint(
-		    registry_active_key(&hub->registry->hub, REGISTRY_SIGN)
-			->public_key,
-		    registry_active_key(&hub->registry->hub, REGISTRY_DECRYPT)
-			->public_key,
-		    registry_active_key(&hub->registry->hub, REGISTRY_CURVE)
-			->public_key,
-		    fingerprint);
+		hub_fingerprint(hub, fingerprint);
 		buf_addf(&out,
 		    "realm        %s\nstate        %s\nfingerprint  %s\n\n"
 		    "Next: galhub serve, and galhub invite NAME --domains "
@@ -140,11 +143,16 @@ command_invite(const struct hub_conf *conf, const struct command_line *line,
 		hub, line->argument, line->domains, lifetime, &out, err) == 0) {
 		buf_add_byte(&out, '\n');
 		rc = output(&out, err);
-		if (isatty(STDERR_FILENO))
+		if (isatty(STDERR_FILENO)) {
+			char fingerprint[KEYS_FINGERPRINT_SIZE];
+
+			hub_fingerprint(hub, fingerprint);
 			(void)fprintf(stderr,
 			    "\nGive this line to %s over a channel that you "
-			    "trust; there: galspoke join INVITATION\n",
-			    line->argument);
+			    "trust; there: galspoke join INVITATION\n"
+			    "It shows the hub's fingerprint, which is: %s\n",
+			    line->argument, fingerprint);
+		}
 	}
 	hub_close(hub);
 	buf_cleanse(&out);

@@ -79,7 +79,7 @@ def test_an_unchanged_cycle_writes_and_sends_nothing(star, three):
 def test_the_hub_knows_at_once_what_was_written(star, pair):
     """An import that wrote says so by itself, and says nothing twice."""
     wanted = {spoke.member: len(spoke.contacts()) for spoke in pair}
-    assert 0 not in wanted.values()
+    assert any(wanted.values())
     deadline = time.monotonic() + 10
     while True:
         told = {row['name']: row['applied']
