@@ -90,6 +90,20 @@ int feed_cookie(
 /* Abandons what is under way. NULL is legal. */
 void feed_close(struct feed *feed);
 
+struct feed_wait_options {
+	const char *base; /* a naming context of the dialect */
+	struct slice
+	    mark; /* what dialect_mark() gave before the last reading */
+	int64_t timeout_ms;
+};
+
+/* Waits until the directory's mark is another: 1; 0 when the time is over; -1,
+ * when the connection died. By AD's change notification or RFC 4533
+ * refreshAndPersist; a server that refuses is asked every second. The mark also
+ * moves for what no policy reads. */
+int feed_wait(struct session *session, const struct dialect *dialect,
+    const struct feed_wait_options *options, struct err *err) ERR_WUR;
+
 /* "auto", "dirsync", "usn", "syncrepl", "full". Static storage. */
 const char *feed_kind_name(enum feed_kind kind);
 

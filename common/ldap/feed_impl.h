@@ -72,6 +72,10 @@ int feed_ad_identity(
 /* May the account read what was deleted? 1, 0, -1. */
 int feed_ad_sees_deleted(struct feed *feed, struct err *err) ERR_WUR;
 char *feed_ad_deleted_base(const struct feed *feed);
+/* A syncrepl cookie for where the server stands now, into an empty buffer. 1,
+ * 0 there is no contextCSN to be seen, -1. */
+int feed_syncrepl_position(struct session *session, const char *base,
+    struct buf *out, struct err *err) ERR_WUR;
 /* Every id of the context as PRESENT. 1, 0 the end, -1. */
 int feed_ad_sweep_open(struct feed *feed, struct err *err) ERR_WUR;
 int feed_ad_sweep_step(

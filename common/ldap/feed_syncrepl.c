@@ -28,9 +28,10 @@ compare_values(const void *a, const void *b)
 	    *(const struct slice *)a, *(const struct slice *)b);
 }
 
-/* "rid=000,csn=A;B", one for each server that writes. 1, 0 none, -1. */
-static int
-position_make(struct feed *feed, struct err *err)
+/* "rid=000,csn=A;B", one for each server that writes. */
+int
+feed_syncrepl_position(
+    struct session *session, const char *base, struct buf *out, struct err *err)
 {
 	static const char *const names[] = {"contextCSN", NULL};
 	struct arena *arena = arena_new(SYNC_ARENA_MAX);
@@ -40,20 +41,19 @@ position_make(struct feed *feed, struct err *err)
 	size_t i;
 	int rc;
 
-	rc = search_read(feed->session, feed->base, names, arena, &entry, err);
+	rc = search_read(session, base, names, arena, &entry, err);
 	if (rc == 1)
 		a = search_find(&entry, "contextCSN");
-	buf_reset(&feed->position);
 	if (a != NULL && a->value_count > 0) {
 		sorted = arena_calloc(arena, a->value_count, sizeof(*sorted));
 		INVARIANT(sorted != NULL);
 		memcpy(sorted, a->values, a->value_count * sizeof(*sorted));
 		qsort(sorted, a->value_count, sizeof(*sorted), compare_values);
-		buf_add_str(&feed->position, "rid=000,csn=");
+		buf_add_str(out, "rid=000,csn=");
 		for (i = 0; i < a->value_count; i++) {
 			if (i > 0)
-				buf_add_byte(&feed->position, ';');
-			buf_add(&feed->position, sorted[i]);
+				buf_add_byte(out, ';');
+			buf_add(out, sorted[i]);
 		}
 	} else if (rc == 1) {
 		rc = 0;
@@ -65,8 +65,11 @@ position_make(struct feed *feed, struct err *err)
 static int
 syncrepl_place(struct feed *feed, const char *reason, struct err *err)
 {
-	int rc = position_make(feed, err);
+	int rc;
 
+	buf_reset(&feed->position);
+	rc = feed_syncrepl_position(
+	    feed->session, feed->base, &feed->position, err);
 	if (rc < 0)
 		return -1;
 	if (rc == 0)

@@ -3,10 +3,14 @@
  *
  *   feed_probe URI WHO PASSWORD CA BASE KIND COOKIE
  *
+ *   feed_probe URI WHO PASSWORD CA BASE wait MILLISECONDS
+ *
  * COOKIE is hexadecimal, "" for none. Prints a line of JSON an event, then one
- * with answer, reason, kind and the new cookie; exit code 1 and the message on
+ * with answer, reason, kind and the new cookie. Waiting prints "ready" once the
+ * mark is read, then 1 or 0. Exit code 1 and the message on
  * an error.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -79,6 +83,49 @@ probe_feed(struct feed *feed, struct err *err)
 }
 
 static int
+probe_wait(struct session *session, struct dialect *dialect, char **argv,
+    struct err *err)
+{
+	struct feed_wait_options options = {
+	    .base = argv[5], .timeout_ms = strtoll(argv[7], NULL, 10)};
+	struct buf mark;
+	int rc;
+
+	buf_init(&mark, 4096);
+	rc = dialect_mark(session, dialect, &mark, err);
+	if (rc == 0) {
+		puts("ready");
+		fflush(stdout);
+		options.mark = buf_slice(&mark);
+		rc = feed_wait(session, dialect, &options, err);
+	}
+	if (rc >= 0)
+		printf("%d\n", rc);
+	buf_fini(&mark);
+	return rc < 0 ? -1 : 0;
+}
+
+static int
+probe_ask(struct session *session, struct dialect *dialect, char **argv,
+    struct err *err)
+{
+	size_t len = strlen(argv[7]) / 2;
+	uint8_t *cookie = mem_calloc(len + 1, 1);
+	struct feed_options how = {.base = argv[5],
+	    .kind = kind_parse(argv[6]),
+	    .cookie = slice_make(cookie, len)};
+	struct feed *feed = NULL;
+	int rc = -1;
+
+	if (id_unhex(slice_str(argv[7]), cookie, len, err) == 0 &&
+	    feed_open(session, dialect, &how, &feed, err) == 0)
+		rc = probe_feed(feed, err);
+	feed_close(feed);
+	free(cookie);
+	return rc;
+}
+
+static int
 probe_run(char **argv, struct err *err)
 {
 	const char *uris[] = {argv[1]};
@@ -91,25 +138,17 @@ probe_run(char **argv, struct err *err)
 	    .ca_file = argv[4],
 	    .connect_timeout_ms = 5000,
 	    .timeout_ms = 20000};
-	size_t cookie_len = strlen(argv[7]) / 2;
-	uint8_t *cookie = mem_calloc(cookie_len + 1, 1);
-	struct feed_options how = {.base = argv[5],
-	    .kind = kind_parse(argv[6]),
-	    .cookie = slice_make(cookie, cookie_len)};
 	struct session *session = NULL;
 	struct dialect *dialect = NULL;
-	struct feed *feed = NULL;
 	int rc = -1;
 
-	if (id_unhex(slice_str(argv[7]), cookie, cookie_len, err) == 0 &&
-	    session_open(&options, &session, err) == 0 &&
-	    dialect_open(session, DIALECT_AUTO, NULL, &dialect, err) == 0 &&
-	    feed_open(session, dialect, &how, &feed, err) == 0)
-		rc = probe_feed(feed, err);
-	feed_close(feed);
+	if (session_open(&options, &session, err) == 0 &&
+	    dialect_open(session, DIALECT_AUTO, NULL, &dialect, err) == 0)
+		rc = strcmp(argv[6], "wait") == 0
+			 ? probe_wait(session, dialect, argv, err)
+			 : probe_ask(session, dialect, argv, err);
 	dialect_close(dialect);
 	session_close(session);
-	free(cookie);
 	return rc;
 }
 
@@ -118,8 +157,11 @@ main(int argc, char **argv)
 {
 	struct err err = {0};
 
-	if (argc != 8 || kind_parse(argv[6]) == FEED_KIND_COUNT)
+	if (argc != 8 || (kind_parse(argv[6]) == FEED_KIND_COUNT &&
+			     strcmp(argv[6], "wait") != 0))
 		return EXIT_USAGE;
+	/* As the programs do: the directory may go first. */
+	signal(SIGPIPE, SIG_IGN);
 	if (probe_run(argv, &err) == 0)
 		return EXIT_DONE;
 	printf("%s\n", err.message);

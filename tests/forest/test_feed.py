@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import ldap
 from ldap.controls import LDAPControl
@@ -307,5 +308,68 @@ def test_openldap_without_syncprov_has_no_feed(scratch, block, authority):
         feed = Feed(server.start(), 'auto')
         assert feed.ask() == 'full' and 'syncprov' in feed.end['reason']
         assert feed.end['kind'] == 'full' and feed.end['cookie'] == ''
+    finally:
+        server.stop()
+
+
+class Waiter:
+    def __init__(self, directory, milliseconds):
+        self.began = time.monotonic()
+        self.child = subprocess.Popen(
+            [PROBE, directory.uri, directory.service_dn,
+             directory.service_password, directory.ca, directory.base, 'wait',
+             str(milliseconds)], stdout=subprocess.PIPE, text=True)
+        assert self.child.stdout.readline() == 'ready\n'
+
+    def result(self):
+        out = self.child.communicate(timeout=40)[0]
+        return self.child.returncode, out.strip(), (
+            time.monotonic() - self.began)
+
+
+def changes_wake(directory, change):
+    code, said, took = Waiter(directory, 1500).result()
+    assert (code, said) == (0, '0') and took >= 1.4
+    waiter = Waiter(directory, 30000)
+    time.sleep(1)
+    change()
+    code, said, took = waiter.result()
+    assert (code, said) == (0, '1') and took < 20, took
+    # what happens between reading the mark and registering is not lost
+    waiter = Waiter(directory, 30000)
+    change()
+    assert waiter.result()[:2] == (0, '1')
+    return took
+
+
+def test_waiting_on_openldap(openldap):
+    openldap.empty(openldap.staff)
+    dn = openldap.add_person(1)
+    took = changes_wake(openldap, lambda: openldap.modify(
+        dn, title=str(time.time())))
+    assert took < 3, took
+    waiter = Waiter(openldap, 30000)
+    openldap.stop()
+    code, said, took = waiter.result()
+    openldap.start()
+    assert code == 1 and took < 10, said
+
+
+def test_waiting_on_active_directory(clean):
+    forest = clean['west']
+    dn = forest.add_person(1)
+    changes_wake(forest, lambda: forest.modify(dn, title=str(time.time())))
+
+
+def test_waiting_without_syncprov_asks(scratch, block, authority):
+    made = slapd.CONFIGURATION
+    slapd.CONFIGURATION = made[:made.index('overlay syncprov')]
+    try:
+        server = slapd.Slapd('mute', block.address(26), authority, scratch)
+    finally:
+        slapd.CONFIGURATION = made
+    try:
+        server.start()
+        assert Waiter(server, 1500).result()[:2] == (0, '0')
     finally:
         server.stop()
