@@ -114,13 +114,13 @@ def cpu(server):
     return _spent(server.child.pid)
 
 
-def _spent(pid):
+def _spent(pid, first=11):
     try:
         with open('/proc/%d/stat' % pid) as f:
             fields = f.read().rsplit(')', 1)[1].split()
     except OSError:
         return 0
-    return sum(int(n) for n in fields[11:15]) / os.sysconf('SC_CLK_TCK')
+    return sum(int(n) for n in fields[first:15]) / os.sysconf('SC_CLK_TCK')
 
 
 def middle(runs, field='wall'):
@@ -406,9 +406,13 @@ def connected(spoke):
 def hub_cpu(hub):
     """CPU seconds of the supervisor and its workers, running or reaped: not
     the front, which does nothing but CURVE and copying."""
-    return _spent(hub.child.pid) + sum(
-        _spent(pid) for pid in process.children(hub.child.pid)
-        if 'front' not in _name(pid))
+    while True:
+        before = _spent(hub.child.pid, 13)
+        spent = _spent(hub.child.pid) + sum(
+            _spent(pid) for pid in process.children(hub.child.pid)
+            if 'front' not in _name(pid))
+        if _spent(hub.child.pid, 13) == before:
+            return spent    # nobody was reaped in between
 
 
 def _name(pid):
