@@ -237,7 +237,7 @@ static void
 command_usage(const struct command *c, FILE *to)
 {
 	(void)fprintf(to,
-	    "usage: galspoke [--config FILE] %s%s%s [OPTION ...]\n\n%s.\n\n"
+	    "usage: galspoke [--config FILE] %s [OPTION ...]%s%s\n\n%s.\n\n"
 	    "%s  --config FILE    default " SPOKE_CONF_PATH "\n"
 	    "  --verbose        say more on standard error\n"
 	    "  --help           this text\n",

@@ -1,0 +1,148 @@
+"""Manuals, help and README say the same; what is installed is complete."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+
+import pytest
+
+from testbed.star import ROOT, program
+
+PAGES = {'galhub': 'hub/hub.8', 'galspoke': 'spoke/spoke.8'}
+EXITS = {0: 'done', 1: 'failed', 2: 'usage', 3: 'held by a guard',
+         4: 'partly done'}
+
+
+def text(path):
+    with open(os.path.join(ROOT, path)) as f:
+        return f.read()
+
+
+def usage(name, *words):
+    return subprocess.run([program(name), *words, '--help'], check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
+def commands(name):
+    """The first words of the indented lines above the options."""
+    return set(re.findall(r'^  ([a-z]+) ', usage(name), re.M))
+
+
+def options(help_text):
+    return set(re.findall(r'--([a-z][a-z-]*)', help_text))
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_manual_has_every_command_and_no_other(name):
+    page = text(PAGES[name])
+    listed = page[page.index('.Sh COMMANDS'):page.index('.Sh FILES')]
+    found = set(re.findall(r'^\.(?:It )?Cm ([a-z]+)', re.sub(
+        r'\.It Xo\n', '.It ', listed).replace('.It .Cm', '.It Cm'), re.M))
+    found = {word for word in found if re.search(
+        r'^\.It (?:Xo\n\.)?Cm %s\b' % word, listed, re.M)}
+    assert found == commands(name)
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_manual_has_every_option_and_no_other(name):
+    known = options(usage(name))
+    for command in commands(name):
+        known |= options(usage(name, command))
+    page = text(PAGES[name])
+    found = {word.replace('\\-', '-') for word in re.findall(
+        r'Fl \\-([a-z]+(?:\\-[a-z]+)*)', page)}
+    # Options in examples are plain words; they have to exist as well.
+    assert found == known
+    assert options(page.replace('\\-', '-')) <= known
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_exit_codes_are_documented(name):
+    page, readme = text(PAGES[name]), text('README.md')
+    status = page[page.index('.Sh EXIT STATUS'):].lower()
+    for code, word in EXITS.items():
+        assert re.search(r'^\.it %d\n(wrong )?%s' % (code, word), status,
+                         re.M), code
+        assert re.search(r'^\| %d \| %s' % (code, word), readme, re.M), code
+        assert '%d %s' % (code, word) in usage(name)
+
+
+def test_readme_names_commands_targets_and_files_that_exist():
+    readme = text('README.md')
+    for name in PAGES:
+        used = set(re.findall(r'%s ([a-z]+)' % name, readme))
+        assert used and used <= commands(name)
+    targets = text('Makefile') + text('deploy/targets.mk')
+    for target in re.findall(r'make ([a-z]+)', readme):
+        assert re.search(r'^%s:' % target, targets, re.M), target
+    for path in re.findall(r'`((?:common|deploy|hub|spoke|tests)/[^`]*)`',
+                           readme):
+        assert os.path.exists(os.path.join(ROOT, path.split()[0])), path
+    for path in re.findall(r'share/doc/galrelay/(\S+)', readme):
+        assert os.path.exists(os.path.join(ROOT, 'deploy', path)), path
+
+
+def test_make_help_names_every_target():
+    shown = subprocess.run(['make', '-s', 'help'], cwd=ROOT, check=True,
+                           stdout=subprocess.PIPE, text=True).stdout
+    for target in ('test', 'demo', 'install', 'bench', 'fuzz', 'lint',
+                   'analyze', 'cov', 'soak', 'clean'):
+        assert 'make %s ' % target in shown + ' ' or \
+            'make %s\n' % target in shown
+
+
+def test_install_is_complete(tmp_path):
+    build = os.environ.get('GALRELAY_BUILD', os.path.join(ROOT, 'build'))
+    subprocess.run(
+        ['make', '-s', 'install', 'BUILD=' + os.path.relpath(build, ROOT),
+         'DESTDIR=%s' % tmp_path, 'PREFIX=/usr'] +
+        (['SAN=1'] if 'san' in os.path.basename(build) else []),
+        cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    for path in ('sbin/galhub', 'sbin/galspoke', 'share/man/man8/galhub.8',
+                 'share/man/man8/galspoke.8', 'share/man/man5/galrelay.5',
+                 'lib/systemd/system/galhub.service',
+                 'lib/systemd/system/galspoke.service',
+                 'lib/sysusers.d/galrelay.conf',
+                 'share/doc/galrelay/README.md',
+                 'share/doc/galrelay/LICENSE',
+                 'share/doc/galrelay/sample/hub.conf',
+                 'share/doc/galrelay/sample/spoke.conf',
+                 'share/doc/galrelay/sample/policies.d/staff.conf'):
+        assert os.path.isfile(os.path.join(tmp_path, 'usr', path)), path
+    assert os.path.isdir(os.path.join(tmp_path, 'etc/galrelay'))
+    for name in PAGES:
+        unit = text(os.path.join(
+            tmp_path, 'usr/lib/systemd/system/%s.service' % name))
+        assert 'ExecStart=/usr/sbin/%s ' % name in unit
+        assert '@' not in unit.replace('@system-service', '')
+        assert re.search(r'^MemoryMax=', unit, re.M)
+
+
+@pytest.fixture
+def open_path():
+    """pytest's own directories are closed to other users."""
+    with tempfile.TemporaryDirectory(prefix='galrelay-test-') as path:
+        yield pathlib.Path(path)
+
+
+def test_commands_of_root_go_on_as_the_configured_user(open_path):
+    """So that files belong to the service, whoever called."""
+    if os.geteuid() != 0:
+        pytest.skip('not root')
+    os.chmod(open_path, 0o755)
+    conf = open_path / 'hub.conf'
+    state = tmp_path / 'lib' / 'galrelay' / 'hub'
+    conf.write_text('state = "%s"; user = "nobody";' % state)
+    subprocess.run([program('galhub'), '--config', conf, 'init'], check=True,
+                   stdout=subprocess.DEVNULL)
+    for root, _, names in os.walk(state):
+        for path in [root] + [os.path.join(root, n) for n in names]:
+            assert os.stat(path).st_uid == 65534, path
+            assert not os.stat(path).st_mode & 0o077, path
+    conf.write_text('state = "%s"; user = "no-such-user";' % state)
+    result = subprocess.run([program('galhub'), '--config', conf, 'status'],
+                            stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and 'no-such-user' in result.stderr
