@@ -134,7 +134,7 @@ def test_commands_of_root_go_on_as_the_configured_user(open_path):
         pytest.skip('not root')
     os.chmod(open_path, 0o755)
     conf = open_path / 'hub.conf'
-    state = tmp_path / 'lib' / 'galrelay' / 'hub'
+    state = open_path / 'lib' / 'galrelay' / 'hub'
     conf.write_text('state = "%s"; user = "nobody";' % state)
     subprocess.run([program('galhub'), '--config', conf, 'init'], check=True,
                    stdout=subprocess.DEVNULL)
