@@ -444,7 +444,7 @@ check(const struct command *command, const struct command_line *line)
 		    command->name, line->argument);
 		return -1;
 	}
-	if (command->run == command_end &&
+	if (command->run == command_end && line->argument != NULL &&
 	    strchr(line->argument, '/') == NULL) {
 		(void)fprintf(stderr, "galhub end: say MEMBER/STREAM\n");
 		return -1;

@@ -4,7 +4,6 @@
 
 #define SAMPLE "deploy/sample/hub.conf"
 
-
 static void
 test_man(void **state)
 {
