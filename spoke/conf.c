@@ -278,6 +278,8 @@ static const struct conf_row export_rows[] = {
 	.text = "1d", .min = 0, .max = 31 * CLOCK_DAY_MS},
     {"feed", CONF_ENUM, CONF_FIELD(struct export_policy, feed),
 	.names = feed_names, .text = "auto"},
+    {"settle", CONF_DURATION, CONF_FIELD(struct export_policy, settle_ms),
+	.text = "0", .min = 0, .max = CLOCK_DAY_MS},
 };
 static const struct conf_table export_table = CONF_TABLE_CHECK(
     "export", struct export_policy, export_rows, complete_export);

@@ -80,6 +80,8 @@ struct export_policy {
 	int64_t lifetime_ms; /* of the manifest */
 	int64_t proof_ms;    /* read whole at least this often */
 	enum feed_kind feed; /* how to find what changed in between */
+	/* serve follows changes, at most once in this time; 0: schedule only */
+	int64_t settle_ms;
 };
 
 enum import_hidden {

@@ -15,6 +15,7 @@
 #include "common/base/process.h"
 #include "spoke/front.h"
 #include "spoke/run.h"
+#include "spoke/wait.h"
 #include "spoke/spoke.h"
 
 /* Runs at once: one reads while another waits for the directory. */
@@ -28,7 +29,10 @@
 #define SERVE_FRONT_BACKOFF_MAX_MS CLOCK_MINUTE_MS
 #define SERVE_POLL_MAX_MS 1000
 #define SERVE_STOP_GRACE_MS 3000
-/* How the fetch worker says that something changed. */
+/* A connection that waits for changes is renewed this often. */
+#define SERVE_WAIT_MS CLOCK_HOUR_MS
+/* How the fetch and the waiting worker say that something changed.
+ */
 #define SERVE_EXIT_CHANGED 10
 
 struct job {
@@ -36,6 +40,7 @@ struct job {
 	char name[64];
 	bool import;
 	int64_t every_ms, deadline_ms;
+	int64_t settle_ms, started; /* an export that follows changes */
 	int64_t due; /* clock_mono_ms(); INT64_MAX: only by hand */
 };
 
@@ -46,7 +51,8 @@ struct server {
 	int watch;
 	struct job *jobs;
 	size_t job_count;
-	struct process front, fetch;
+	struct process front, fetch, wait;
+	int64_t wait_due;
 	int64_t front_due, front_backoff, front_started;
 	int64_t fetch_due;
 };
@@ -108,6 +114,18 @@ fetch_main(void *arg)
 }
 
 static int
+wait_main(void *arg)
+{
+	const struct server *s = arg;
+	struct err err = {0};
+	int rc = wait_for_change(s->conf, SERVE_WAIT_MS, &err);
+
+	if (rc < 0)
+		log_err(&err, "cannot wait for changes, runs keep to schedule");
+	return rc < 0 ? EXIT_FAILED : rc > 0 ? SERVE_EXIT_CHANGED : EXIT_DONE;
+}
+
+static int
 policy_main(void *arg)
 {
 	const struct worker *w = arg;
@@ -141,9 +159,12 @@ jobs_make(struct server *s)
 	s->jobs =
 	    mem_calloc(c->export_count + c->import_count + 1, sizeof(*s->jobs));
 	for (size_t i = 0; i < c->export_count; i++)
-		if (c->exports[i].enabled)
+		if (c->exports[i].enabled) {
 			job_add(s, c->exports[i].name, false,
 			    c->exports[i].every_ms, c->exports[i].deadline_ms);
+			s->jobs[s->job_count - 1].settle_ms =
+			    c->exports[i].settle_ms;
+		}
 	for (size_t i = 0; i < c->import_count; i++)
 		if (c->imports[i].enabled)
 			job_add(s, c->imports[i].name, true,
@@ -223,17 +244,72 @@ fetch_step(struct server *s, int64_t now)
 		log_err(&err, "cannot start fetching");
 }
 
+/* Exports that follow changes run again, at most once in their settle time. */
+static void
+exports_wake(struct server *s, int64_t now)
+{
+	for (size_t i = 0; i < s->job_count; i++) {
+		struct job *job = &s->jobs[i];
+		int64_t due = job->started + job->settle_ms;
+
+		if (job->settle_ms == 0)
+			continue;
+		if (due < now)
+			due = now;
+		if (job->due > due)
+			job->due = due;
+	}
+}
+
+static bool
+wait_wanted(const struct server *s)
+{
+	for (size_t i = 0; i < s->job_count; i++)
+		if (s->jobs[i].settle_ms != 0)
+			return true;
+	return false;
+}
+
+/* What is written between two waits is read by the run that the first asked
+ * for. */
+static void
+wait_step(struct server *s, int64_t now)
+{
+	struct err err = {0};
+	enum process_end end;
+	int status = 0;
+
+	if (s->wait.pid != 0) {
+		end = process_step(&s->wait, &status);
+		if (end == PROCESS_RUNNING)
+			return;
+		end_tell("wait", end, status);
+		s->wait_due = now;
+		if (end == PROCESS_EXITED && status == SERVE_EXIT_CHANGED)
+			exports_wake(s, now);
+		else if (end != PROCESS_EXITED || status != EXIT_DONE)
+			s->wait_due = now + SERVE_RETRY_MS;
+	}
+	if (now < s->wait_due || !wait_wanted(s))
+		return;
+	if (process_start(&s->wait, "wait", wait_main, s,
+		SERVE_WAIT_MS + CLOCK_HOUR_MS, &err) < 0) {
+		log_err(&err, "cannot start waiting");
+		s->wait_due = now + SERVE_RETRY_MS;
+	}
+}
+
 static void
 job_end(struct job *job, enum process_end end, int status, int64_t now)
 {
+	bool failed = end != PROCESS_EXITED || status == EXIT_FAILED;
 	int64_t wait = job->every_ms;
 
 	end_tell(job->name, end, status);
-	if ((end != PROCESS_EXITED || status == EXIT_FAILED) &&
-	    wait > SERVE_RETRY_MS)
+	if (failed && (wait == 0 || wait > SERVE_RETRY_MS))
 		wait = SERVE_RETRY_MS;
 	/* News that came meanwhile asked for another run. */
-	if (job->due > now)
+	if (job->due == INT64_MAX && wait != 0)
 		job->due = now + wait;
 }
 
@@ -270,6 +346,7 @@ job_step(struct server *s, struct job *job, int64_t now)
 	if (now < job->due || !job_may_start(s, job))
 		return;
 	job->due = INT64_MAX;
+	job->started = now;
 	if (process_start(&job->process, job->name, policy_main, &worker,
 		job->deadline_ms, &err) < 0) {
 		log_err(&err, "cannot start policy=%s", job->name);
@@ -301,6 +378,7 @@ reload(struct server *s)
 	}
 	jobs_stop(s);
 	process_stop(&s->fetch, SERVE_STOP_GRACE_MS);
+	process_stop(&s->wait, SERVE_STOP_GRACE_MS);
 	spoke_conf_free(s->conf);
 	s->conf = fresh;
 	jobs_make(s);
@@ -331,6 +409,7 @@ loop(struct server *s, const sigset_t *mask)
 			reload(s);
 		front_step(s, now);
 		fetch_step(s, now);
+		wait_step(s, now);
 		for (size_t i = 0; i < s->job_count; i++)
 			job_step(s, &s->jobs[i], now);
 		poll_once(s, mask);
@@ -385,6 +464,7 @@ out:
 		log_err(&err, "cannot serve");
 	jobs_stop(&s);
 	process_stop(&s.fetch, SERVE_STOP_GRACE_MS);
+	process_stop(&s.wait, SERVE_STOP_GRACE_MS);
 	process_stop(&s.front, SERVE_STOP_GRACE_MS);
 	if (lock >= 0)
 		(void)close(lock);
