@@ -297,6 +297,11 @@ exchange(struct joiner *j, int64_t wait_ms, struct err *err)
 	front.curve = &curve;
 	rc = front_once(&front, &counters, err);
 	crypto_cleanse(&curve, sizeof(curve));
+	if (rc < 0 && err->class == ERR_TEMPORARY)
+		return err_prepend(err,
+		    "no welcome (was this invitation used, withdrawn or "
+		    "replaced? does galhub serve run, and do firewalls let us "
+		    "through?)");
 	return rc;
 }
 

@@ -1,5 +1,9 @@
 """slapd as source and as target, and entries that a target refuses."""
 
+import socket
+
+import pytest
+
 from testbed.star import staff_mails
 
 REFUSES_STARS = '''moduleload constraint'''
@@ -52,3 +56,27 @@ def test_one_refused_entry_stops_no_other(star, clean, slapd_factory):
     north.modify(rows[bad], title='Harmless')
     star.sync()
     star.expect_everyone()
+
+
+def test_referrals_are_not_followed(star, clean, slapd_factory):
+    """Nobody is sent elsewhere with our password; the rest is published."""
+    source = slapd_factory('refers')
+    source.populate(8)
+    source.add('uid=away,' + source.staff, {
+        'objectClass': ['referral', 'extensibleObject'], 'uid': 'away',
+        'ref': 'ldap://127.0.0.1:%d/uid=away,dc=other' % 1})
+    with socket.create_server(('127.0.0.1', 0)) as trap:
+        trap.setblocking(False)
+        source.add('ou=Elsewhere,' + source.staff, {
+            'objectClass': ['referral', 'extensibleObject'],
+            'ou': 'Elsewhere', 'ref': 'ldap://127.0.0.1:%d/ou=Staff,dc=other'
+            % trap.getsockname()[1]})
+        spoke, north = star.join('refers', source, ['west.example']), \
+            star.join('north', clean['north'])
+        spoke.do('check', expect=(0, 4))
+        spoke.export()
+        north.fetch()
+        star.expect(north, staff_mails(source))
+        assert len(north.contacts()) == 8
+        with pytest.raises(BlockingIOError):
+            trap.accept()

@@ -231,6 +231,27 @@ def test_a_revoked_member_is_refused_and_its_contacts_stay(star, three):
     assert len(after) == len(had) + 1
 
 
+def test_keys_are_rotated_while_the_star_turns(star, pair):
+    """No gap: what was signed before and after arrives, nobody is held."""
+    north, south = pair
+    for turn in range(2):
+        before = north.json('keys')
+        north.do('keys', '--rotate')
+        assert north.call('keys', '--rotate').status == 1  # one at a time
+        north.ldap.add_person(80 + turn, cn='After Rotation %d' % turn,
+                              mail='after%d@north.example' % turn)
+        for _ in range(3):
+            star.sync()
+        star.expect(south, staff_mails(north.ldap))
+        after = north.json('keys')
+        assert after['fingerprint'] != before['fingerprint']
+        assert 'NORTH' not in south.do('members').text.split('held')[1:]
+        north.do('check')
+    row, = (r for r in star.hub.json('members')['members']
+            if r['name'] == 'NORTH')
+    assert row['fingerprint'] == after['fingerprint'] and not row['hold']
+
+
 def test_every_process_can_be_asked_for_help(star):
     for words in ((), ('init',), ('serve',), ('invite',), ('members',),
                   ('revoke',), ('streams',), ('status',)):
