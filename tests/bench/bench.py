@@ -36,7 +36,7 @@ READ = ('entryUUID objectClass uid departmentNumber userSMIMECertificate cn '
         'facsimileTelephoneNumber givenName homePhone initials l mail mobile '
         'o ou pager physicalDeliveryOfficeName postOfficeBox postalCode sn '
         'st street telephoneNumber title labeledURI').split()
-HUB = 'resend = "1s";\nevery = "1s";\nforeign_limit = 1000000;'
+FOREIGN = 'foreign_limit = 1000000;'
 ALWAYS = 'proof = "0";'     # read everything each time
 LOOSE = 'max_delete_percent = 100;\n\t\tmax_delete_count = 1000000;'
 LIFETIME = 24               # s, of a manifest
@@ -151,7 +151,7 @@ class Bench:
 
     def star(self, name, metered=True):
         made = Star(os.path.join(self.scratch, name), self.block,
-                    hub_extra=HUB, metered=metered)
+                    hub_extra=FOREIGN, metered=metered)
         made.default_extra = 'wait = "10m";'
         self.parts.append(made)
         return made.start()
@@ -312,7 +312,7 @@ class Bench:
         self.finish(target)
 
     def fan(self, source, target, count):
-        star = self.star('star-%d' % count)
+        star = self.star('star-%d' % count, metered=False)
         north = star.join('hq', source, domains=['west.example'],
                           export_extra=LOOSE)
         spokes = []
