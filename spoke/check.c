@@ -1,6 +1,7 @@
 #include "spoke/check.h"
 
 #include <strings.h>
+#include <unistd.h>
 #include "common/base/clock.h"
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
@@ -10,6 +11,7 @@
 #include "spoke/spoke.h"
 
 #define CHECK_OUT_MAX (4 * 1024 * 1024)
+#define CHECK_STEP_MS 100
 #define CHECK_HUB_WAIT_MS 10000
 
 void
@@ -108,10 +110,16 @@ check_registry(struct check *c)
 		    c->spoke.registry->member_count, me->domain_count);
 }
 
+#define CHECK_HUB                                                              \
+	"see that galhub serve runs there, that its address and port are "     \
+	"open "                                                                \
+	"from here, and that this member is not revoked"
+
 static void
 check_hub(struct check *c)
 {
 	struct carrier_counters counters = {0};
+	char trouble[FRONT_TROUBLE_SIZE];
 	char *root;
 	struct err err = {0};
 	struct front_options options = {.conf = c->conf,
@@ -123,19 +131,26 @@ check_hub(struct check *c)
 	if (!c->joined)
 		return;
 	if (front_running(c->conf)) {
-		check_say(c, CHECK_FINE, "hub",
-		    "galspoke serve talks to %s; see galspoke status",
-		    options.endpoint);
+		/* A front that has just started says so a little later. */
+		for (int i = 0; i < CHECK_HUB_WAIT_MS / CHECK_STEP_MS &&
+				!front_connected(c->conf, trouble);
+		     i++)
+			(void)usleep(CHECK_STEP_MS * 1000);
+		if (front_connected(c->conf, trouble))
+			check_say(c, CHECK_FINE, "hub",
+			    "galspoke serve is connected to %s",
+			    options.endpoint);
+		else
+			check_say(c, CHECK_PROBLEM, "hub",
+			    "galspoke serve does not reach %s: %s; " CHECK_HUB,
+			    options.endpoint, trouble);
 		return;
 	}
 	root = spoke_conf_state_path(c->conf, "spool");
 	options.spool_root = root;
 	if (front_once(&options, &counters, &err) < 0)
-		check_say(c, CHECK_PROBLEM, "hub",
-		    "%s; see that galhub serve runs there, that its address "
-		    "and port are open from here, and that this member is not "
-		    "revoked",
-		    err.message);
+		check_say(
+		    c, CHECK_PROBLEM, "hub", "%s; " CHECK_HUB, err.message);
 	else
 		check_say(c, CHECK_FINE, "hub", "%s answers, and knows us",
 		    options.endpoint);

@@ -163,3 +163,29 @@ front_once(const struct front_options *options,
 		(void)close(lock);
 	return rc;
 }
+
+#define TROUBLE_KEY "\"trouble\":\""
+
+bool
+front_connected(const struct spoke_conf *conf, char trouble[FRONT_TROUBLE_SIZE])
+{
+	char *path = spoke_conf_state_path(conf, "front.json");
+	const char *text = NULL;
+	struct buf json;
+	bool up = false;
+
+	buf_init(&json, 64 * 1024);
+	if (fsio_read(path, &json, NULL) == 0) {
+		up = strstr(buf_cstr(&json), "\"connected\":true") != NULL;
+		text = strstr(buf_cstr(&json), TROUBLE_KEY);
+	}
+	/* Our own words: nothing in them is escaped. */
+	text = text == NULL ? "" : text + strlen(TROUBLE_KEY);
+	(void)snprintf(trouble, FRONT_TROUBLE_SIZE, "%.*s",
+	    (int)strcspn(text, "\""), text);
+	if (trouble[0] == '\0')
+		(void)snprintf(trouble, FRONT_TROUBLE_SIZE, "no answer yet");
+	buf_fini(&json);
+	free(path);
+	return up;
+}

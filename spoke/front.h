@@ -37,4 +37,10 @@ int front_once(const struct front_options *options,
 /* Does a front run already? Then messages move by themselves. */
 bool front_running(const struct spoke_conf *conf);
 
+#define FRONT_TROUBLE_SIZE 128
+/* Is the front that runs connected to the hub? If not, trouble says why, as far
+ * as STATE/front.json has it. */
+bool front_connected(
+    const struct spoke_conf *conf, char trouble[FRONT_TROUBLE_SIZE]);
+
 #endif

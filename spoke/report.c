@@ -296,6 +296,7 @@ status_fill(struct report *r, struct err *err)
 	const struct identity *id = &s->identity;
 	const char *realm = s->registry == NULL ? "" : s->registry->realm_name;
 	bool serving = front_running(r->conf);
+	char trouble[FRONT_TROUBLE_SIZE];
 	unsigned waiting;
 	char hex[ID_HEX_SIZE];
 
@@ -308,15 +309,23 @@ status_fill(struct report *r, struct err *err)
 		key_text(r, "realm_name", realm, true);
 		key_text(r, "hub", id->address, true);
 		buf_addf(&r->out,
-		    ",\"registry_version\":%llu,\"serving\":%s,\"waiting\":%u",
+		    ",\"registry_version\":%llu,\"serving\":%s,\"connected\":%"
+		    "s,"
+		    "\"waiting\":%u",
 		    s->registry == NULL
 			? 0
 			: (unsigned long long)s->registry->version,
-		    serving ? "true" : "false", waiting);
+		    serving ? "true" : "false",
+		    serving && front_connected(r->conf, trouble) ? "true"
+								 : "false",
+		    waiting);
 	} else {
 		buf_addf(&r->out, "%s in realm %s, hub %s, %s\n", id->member,
 		    realm, id->address,
 		    serving ? "served" : "not served (galspoke serve)");
+		if (serving && !front_connected(r->conf, trouble))
+			buf_addf(
+			    &r->out, "the hub is not reached: %s\n", trouble);
 		if (waiting > 0)
 			buf_addf(
 			    &r->out, "%u messages wait for the hub\n", waiting);
