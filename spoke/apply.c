@@ -7,8 +7,9 @@
 #include "common/wire/limits.h"
 #include "spoke/apply.h"
 
-/* Results between two commits of the database: they are only a cache. */
-#define APPLY_COMMIT_EVERY 512
+/* Results between two commits of the database. They are only a cache, the
+ * directory knows them; each commit writes nearly every page of its indexes. */
+#define APPLY_COMMIT_EVERY 4096
 #define APPLY_ARENA_BYTES (16 * LIMIT_OBJECT_BYTES)
 
 struct apply {
