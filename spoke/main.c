@@ -146,6 +146,12 @@ command_keys(const struct spoke_conf *conf, const struct arguments *a)
 }
 
 static int
+command_who_sees(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return report_who_sees(conf, a->operand, a->json);
+}
+
+static int
 command_release(const struct spoke_conf *conf, const struct arguments *a)
 {
 	return run_release(conf, a->operand);
@@ -183,6 +189,8 @@ static const struct command commands[] = {
 	"  --full           read whole even when nothing seems changed\n"
 	"  --allow-empty    a place that became empty is meant to be\n",
 	command_run, run_options},
+    {"who-sees", "ADDRESS", "say which members receive somebody", HELP_JSON,
+	command_who_sees, json_options},
     {"serve", NULL, "run all policies by their schedule", "", command_serve,
 	no_options},
     {"status", NULL, "show runs, streams and what was refused", HELP_JSON,
