@@ -35,6 +35,9 @@ POLICY = '''export: ( {{
 '''
 
 
+RESIDENT = 'Resident '
+
+
 class Source:
     """An export policy over two units, one of them with a hole."""
 
@@ -96,12 +99,20 @@ class Editor:
         self.directory, self.number = source.directory, 1000
         self.ad = hasattr(source.directory, 'add_group')
 
+    def settle_residents(self):
+        """One person in each place whom no edit touches: a place that becomes
+        empty is held, which is not what is tried here."""
+        for place in (self.directory.staff, self.source.second):
+            self.number += 1
+            self.create(RESIDENT + str(self.number), place)
+
     def people(self):
         found = []
         for unit in (self.directory.staff, self.source.second):
             found += self.directory.search(
                 unit, '(objectClass=person)', ['1.1'])
-        return sorted(found)
+        return sorted(dn for dn in found if not dn.startswith('CN=' + RESIDENT)
+                      and not dn.startswith('cn=' + RESIDENT))
 
     def units(self):
         found = []
@@ -116,13 +127,16 @@ class Editor:
     def place(self):
         return self.rng.choice(self.units())
 
-    def add(self):
-        self.number += 1
+    def create(self, name, place):
         entry = people.person('north', self.number)
-        entry['cn'] += ' %d' % self.number
+        entry['cn'] = name or '%s %d' % (entry['cn'], self.number)
         entry = (people.ad_user if self.ad else people.inet_person)(entry)
         self.directory.add('CN=%s,%s' % (ldap.dn.escape_dn_chars(entry['cn']),
-                                         self.place()), entry)
+                                         place), entry)
+
+    def add(self):
+        self.number += 1
+        self.create(None, self.place())
 
     def modify(self):
         self.directory.modify(
@@ -182,6 +196,7 @@ def random_edits(source, feed, rounds=6, edits=8):
     print('SEED=%d' % seed)
     rng = random.Random(seed)
     editor = Editor(source, rng)
+    editor.settle_residents()
     for _ in range(12):
         editor.add()
     first = source.read()
