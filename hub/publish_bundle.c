@@ -8,6 +8,8 @@
 #define FLIGHT_ASK (-1)
 /* Backoff of repeats: 1, 2, 4 ... times the first, at most. */
 #define RESEND_DOUBLINGS 8
+/* Repeats of a refused bundle before they come by the hour. */
+#define RESEND_PASSING 4
 /* Manifests in one bundle; the rest of the payload is registry and holdings.
  * Those that are no longer than most go first, so that nobody's long audiences
  * keep others' streams back. */
@@ -44,9 +46,10 @@ bundle_resend(const struct hub *hub, uint32_t attempts, bool refused)
 	    attempts < RESEND_DOUBLINGS ? attempts : RESEND_DOUBLINGS;
 	int64_t wait = hub->conf->resend_ms << doublings;
 
-	/* What it refused it will refuse again until somebody does something;
-	 * then its acknowledgement changes. */
-	if (refused && wait < CLOCK_HOUR_MS)
+	/* A refusal may have been the carrier's doing, so a few repeats come as
+	 * usual. What is refused each time will be until somebody does
+	 * something; then its acknowledgement changes. */
+	if (refused && attempts >= RESEND_PASSING && wait < CLOCK_HOUR_MS)
 		wait = CLOCK_HOUR_MS;
 	return hub->now_ms + wait;
 }
