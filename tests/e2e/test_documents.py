@@ -28,7 +28,7 @@ def usage(name, *words):
 
 def commands(name):
     """The first words of the indented lines above the options."""
-    return set(re.findall(r'^  ([a-z]+) ', usage(name), re.M))
+    return set(re.findall(r'^  ([a-z-]+) ', usage(name), re.M))
 
 
 def options(help_text):
@@ -39,7 +39,7 @@ def options(help_text):
 def test_manual_has_every_command_and_no_other(name):
     page = text(PAGES[name])
     listed = page[page.index('.Sh COMMANDS'):page.index('.Sh FILES')]
-    found = set(re.findall(r'^\.(?:It )?Cm ([a-z]+)', re.sub(
+    found = set(re.findall(r'^\.(?:It )?Cm ([a-z-]+)', re.sub(
         r'\.It Xo\n', '.It ', listed).replace('.It .Cm', '.It Cm'), re.M))
     found = {word for word in found if re.search(
         r'^\.It (?:Xo\n\.)?Cm %s\b' % word, listed, re.M)}
@@ -73,7 +73,7 @@ def test_exit_codes_are_documented(name):
 def test_readme_names_commands_targets_and_files_that_exist():
     readme = text('README.md')
     for name in PAGES:
-        used = set(re.findall(r'%s ([a-z]+)' % name, readme))
+        used = set(re.findall(r'%s ([a-z-]+)' % name, readme))
         assert used and used <= commands(name)
     targets = text('Makefile') + text('deploy/targets.mk')
     for target in re.findall(r'make ([a-z]+)', readme):
