@@ -28,7 +28,7 @@ def usage(name, *words):
 
 def commands(name):
     """The first words of the indented lines above the options."""
-    return set(re.findall(r'^  ([a-z-]+) ', usage(name), re.M))
+    return set(re.findall(r'^  ([a-z][a-z-]*) ', usage(name), re.M))
 
 
 def options(help_text):
