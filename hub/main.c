@@ -278,6 +278,23 @@ command_status(const struct hub_conf *conf, const struct command_line *line,
 	return report(conf, line->json, report_status, err);
 }
 
+static int
+command_who_sees(const struct hub_conf *conf, const struct command_line *line,
+    struct err *err)
+{
+	struct hub *hub = NULL;
+	struct buf out;
+	int rc = -1;
+
+	buf_init(&out, OUTPUT_MAX);
+	if (hub_open(conf, HUB_READ, 0, &hub, err) == 0 &&
+	    report_who_sees(hub, line->argument, line->json, &out, err) == 0)
+		rc = output(&out, err);
+	hub_close(hub);
+	buf_fini(&out);
+	return rc;
+}
+
 static const struct command commands[] = {
     {"init", NULL,
 	BIT(OPT_REALM) | BIT(OPT_STATE) | BIT(OPT_LISTEN) | BIT(OPT_ADDRESS),
@@ -296,6 +313,8 @@ static const struct command commands[] = {
     {"release", "NAME|MEMBER/STREAM", 0, command_release,
 	"let a held member or a held version of a stream through"},
     {"streams", NULL, BIT(OPT_JSON), command_streams, "list streams"},
+    {"who-sees", "ADDRESS", BIT(OPT_JSON), command_who_sees,
+	"list the members that receive a mail address"},
     {"status", NULL, BIT(OPT_JSON), command_status,
 	"show the hub's state and counters"},
 };

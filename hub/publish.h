@@ -107,4 +107,7 @@ int publish_bundle(struct publish *publish, struct publish_plan *plan,
 int publish_flush(struct publish *publish, struct err *err) ERR_WUR;
 void publish_bundle_name(uint64_t sequence, char out[SPOOL_NAME_SIZE]);
 
+/* Does the audience of a stream have this member? */
+bool publish_audience_has(const struct store_stream *row, const char *name);
+
 #endif

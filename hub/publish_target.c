@@ -36,8 +36,8 @@ plan_holding(const struct publish_plan *plan, const struct store_stream *row)
 	return found == NULL ? NULL : *found;
 }
 
-static bool
-audience_has(const struct store_stream *row, const char *name)
+bool
+publish_audience_has(const struct store_stream *row, const char *name)
 {
 	char needle[STORE_NAME_SIZE + 2];
 	size_t n = 0;
@@ -71,7 +71,7 @@ plan_entitled(
 {
 	return stream->open && plan->target.hold[0] == '\0' &&
 	       !registry_name_equal(stream->row->member, plan->target.name) &&
-	       audience_has(stream->row, plan->target.name) &&
+	       publish_audience_has(stream->row, plan->target.name) &&
 	       plan_wants(plan, stream->row->tag);
 }
 

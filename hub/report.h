@@ -11,6 +11,9 @@ int report_streams(
     struct hub *hub, bool json, struct buf *out, struct err *err) ERR_WUR;
 int report_status(
     struct hub *hub, bool json, struct buf *out, struct err *err) ERR_WUR;
+/* Members that may receive the object with that mail address, by stream. */
+int report_who_sees(struct hub *hub, const char *mail, bool json,
+    struct buf *out, struct err *err) ERR_WUR;
 
 /* --- tables (table.c) --- */
 #define TABLE_COLUMNS 12

@@ -11,4 +11,9 @@ int report_keys(const struct spoke_conf *conf, bool json);
 int report_members(const struct spoke_conf *conf, bool json);
 int report_members_release(const struct spoke_conf *conf, const char *member);
 
+/* Which members may receive the object with that mail address from us, as it is
+ * published now. EXIT_FAILED when it is in no stream. */
+int report_who_sees(
+    const struct spoke_conf *conf, const char *address, bool json);
+
 #endif

@@ -310,3 +310,22 @@ object_first(const struct object *object, const char *name)
 
 	return a == NULL || a->value_count == 0 ? SLICE_NULL : a->values[0];
 }
+
+bool
+object_has_mail(const struct object *object, struct slice mail)
+{
+	const struct object_attribute *a =
+	    object_find(object, "proxyAddresses");
+	struct slice prefix = SLICE_LIT("smtp:");
+
+	if (mail.len == 0)
+		return false;
+	if (slice_equal_case(object_first(object, "mail"), mail))
+		return true;
+	for (size_t i = 0; a != NULL && i < a->value_count; i++)
+		if (slice_starts_case(a->values[i], prefix) &&
+		    slice_equal_case(
+			slice_sub(a->values[i], prefix.len, SIZE_MAX), mail))
+			return true;
+	return false;
+}

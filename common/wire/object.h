@@ -37,4 +37,7 @@ const struct object_attribute *object_find(
 /* First value, or the empty slice. */
 struct slice object_first(const struct object *object, const char *name);
 
+/* Is that SMTP address its mail or one of its proxyAddresses? */
+bool object_has_mail(const struct object *object, struct slice mail);
+
 #endif
