@@ -7,6 +7,7 @@
 #include "common/base/fsio.h"
 #include "common/base/mem.h"
 #include "common/wire/object.h"
+#include "common/replica/replica.h"
 #include "spoke/pins.h"
 #include "spoke/spoke.h"
 #include "tests/unit/wire_realm.h"
@@ -157,6 +158,34 @@ fixture_body(const char *mail, const char *title, struct buf *out)
 	buf_reset(out);
 	REALM_CHECK(object_encode(&object, arena, out, NULL) == 0);
 	arena_free(arena);
+}
+
+/* The source's directory holds the first n people of a domain; the first has a
+ * title. One reading, published at now_ms. */
+static inline void
+fixture_fill(struct replica *source, const char *domain, unsigned n,
+    const char *title, int64_t now_ms)
+{
+	struct replica_changes changes;
+	struct replica_intake *intake = NULL;
+	struct buf body;
+
+	buf_init(&body, LIMIT_OBJECT_BYTES);
+	REALM_CHECK(
+	    replica_intake_begin(source, REPLICA_FULL, &intake, NULL) == 0);
+	for (unsigned i = 0; i < n; i++) {
+		struct id id = {{0}};
+		char mail[64];
+
+		id.bytes[0] = (uint8_t)(i + 1);
+		(void)snprintf(mail, sizeof(mail), "p%u@%s", i, domain);
+		fixture_body(mail, i == 0 ? title : "-", &body);
+		REALM_CHECK(replica_intake_put(
+				intake, &id, buf_slice(&body), NULL) == 0);
+	}
+	REALM_CHECK(
+	    replica_intake_finish(intake, now_ms, false, &changes, NULL) == 0);
+	buf_fini(&body);
 }
 
 #endif

@@ -44,28 +44,7 @@ teardown(void **state)
 static void
 source_fill(struct star *s, unsigned n, const char *title)
 {
-	struct replica_changes changes;
-	struct replica_intake *intake;
-	struct err err = {0};
-	struct buf body;
-
-	buf_init(&body, LIMIT_OBJECT_BYTES);
-	assert_int_equal(
-	    replica_intake_begin(s->source, REPLICA_FULL, &intake, &err), 0);
-	for (unsigned i = 0; i < n; i++) {
-		struct id id = {{0}};
-		char mail[64];
-
-		id.bytes[0] = (uint8_t)(i + 1);
-		(void)snprintf(mail, sizeof(mail), "p%u@north.example", i);
-		fixture_body(mail, i == 0 ? title : "-", &body);
-		assert_int_equal(
-		    replica_intake_put(intake, &id, buf_slice(&body), &err), 0);
-	}
-	assert_int_equal(replica_intake_finish(
-			     intake, clock_now_ms(), false, &changes, &err),
-	    0);
-	buf_fini(&body);
+	fixture_fill(s->source, "north.example", n, title, clock_now_ms());
 }
 
 struct bundle {
