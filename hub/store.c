@@ -111,12 +111,6 @@ store_rollback(struct store *store)
 	db_rollback(store->db);
 }
 
-bool
-store_dirty(struct store *store)
-{
-	return db_in_transaction(store->db);
-}
-
 int
 store_meta_get(
     struct store *store, const char *key, struct buf *out, struct err *err)

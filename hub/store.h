@@ -29,7 +29,6 @@ struct db *store_db(struct store *store);
 /* Commit what was written since; no-op when nothing was. */
 int store_commit(struct store *store, struct err *err) ERR_WUR;
 void store_rollback(struct store *store);
-bool store_dirty(struct store *store);
 
 /* Single values: "registry", "realm", "hub-sign" ... A missing one is empty. */
 int store_meta_get(struct store *store, const char *key, struct buf *out,
@@ -97,8 +96,6 @@ int store_foreign_set(struct store *store, int64_t stream, const struct id *id,
     bool foreign, struct err *err) ERR_WUR;
 int store_foreign_clear(
     struct store *store, int64_t stream, struct err *err) ERR_WUR;
-int store_foreign_count(struct store *store, int64_t stream,
-    uint64_t *out_count, struct err *err) ERR_WUR;
 
 /* Sealed sections, each made once. */
 struct store_section {

@@ -201,14 +201,6 @@ store_foreign_clear(struct store *store, int64_t stream, struct err *err)
 }
 
 int
-store_foreign_count(
-    struct store *store, int64_t stream, uint64_t *out_count, struct err *err)
-{
-	return sql_number(store_db(store), err, out_count,
-	    "SELECT count(*) FROM outside WHERE stream = ?1", "i", stream);
-}
-
-int
 store_section_get(struct store *store, int64_t stream, uint64_t base,
     uint64_t version, int64_t now_ms, struct store_section *out_section,
     struct err *err)

@@ -34,7 +34,6 @@ struct search {
 	uint64_t pages;
 	unsigned empty_pages;
 	bool page_had_entry;
-	unsigned references;
 };
 
 static char **
@@ -106,12 +105,6 @@ search_close(struct search *search)
 	free(search->base);
 	free(search->filter);
 	free(search);
-}
-
-unsigned
-search_references(const struct search *search)
-{
-	return search->references;
 }
 
 static int
@@ -379,8 +372,7 @@ search_step(
 				return -1;
 			continue;
 		}
-		if (type == LDAP_RES_SEARCH_REFERENCE)
-			search->references++;
+		/* A continuation reference: somebody else's naming context. */
 		ldap_msgfree(message);
 	}
 	return 0;

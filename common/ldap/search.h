@@ -43,12 +43,11 @@ int search_open(struct session *session, const struct search_options *options,
  * page that is announced but missing, a paged control that is not answered by
  * a server asked for pages when entries stop at a limit, and a cut range are
  * errors; messages name server, base and cause. Continuation references are
- * counted, not followed. */
+ * passed over. */
 int search_step(struct search *search, struct search_entry *out_entry,
     struct err *err) ERR_WUR;
 /* Abandons what is under way. NULL is legal. */
 void search_close(struct search *search);
-unsigned search_references(const struct search *search);
 
 /* One entry by base search into the arena: 1 found, 0 noSuchObject, -1. */
 int search_read(struct session *session, const char *dn,
