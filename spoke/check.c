@@ -182,7 +182,8 @@ static const struct export_base *
 base_hit(const struct export_policy *p, const char *dn)
 {
 	for (size_t i = 0; i < p->base_count; i++)
-		if (dn_is_below(dn, p->bases[i].ou, true))
+		if (p->bases[i].ou != NULL &&
+		    dn_is_below(dn, p->bases[i].ou, true))
 			return &p->bases[i];
 	return NULL;
 }

@@ -1,6 +1,8 @@
 #include "common/base/clock.h"
 #include "common/wire/limits.h"
 #include "spoke/check_internal.h"
+#include "spoke/collect.h"
+#include "spoke/scope.h"
 
 /* Enough to see that reading works. */
 #define CHECK_SAMPLE 1000
@@ -12,61 +14,61 @@ struct directory {
 	struct arena *arena;
 };
 
-static enum search_scope
-scope_of(const struct export_base *base)
+static int
+entry_count(void *arg, const struct scope_hit *hit,
+    const struct search_entry *entry, struct err *err)
 {
-	if (base->scope == EXPORT_BASE)
-		return SEARCH_BASE;
-	return base->scope == EXPORT_ONE ? SEARCH_ONE : SEARCH_SUBTREE;
+	unsigned *count = arg;
+
+	(void)entry;
+	(void)err;
+	*count += !hit->excluded;
+	return *count == CHECK_SAMPLE;
 }
 
-/* How many entries the account sees there, at most CHECK_SAMPLE. */
-static int
-base_count(struct directory *d, const struct export_base *base,
-    unsigned *out_count, struct err *err)
+/* One entry of `from`: what the account sees there, at most CHECK_SAMPLE. */
+static void
+check_from(struct directory *d, const struct export_policy *p,
+    struct scope *scope, size_t index)
 {
 	static const char *const none[] = {"1.1", NULL};
-	const struct search_options options = {.base = base->ou,
-	    .scope = scope_of(base),
-	    .filter = dialect_export_filter(d->dialect),
-	    .attributes = none,
-	    .page_size = d->check->conf->directory.page_size};
-	struct search *search = NULL;
-	struct search_entry entry;
-	int rc;
+	struct err err = {0};
+	unsigned count = 0;
+	char text[1024];
 
-	*out_count = 0;
-	if (search_open(d->session, &options, &search, err) < 0)
-		return -1;
-	while ((rc = search_step(search, &entry, err)) > 0)
-		if (++*out_count == CHECK_SAMPLE)
-			break;
-	search_close(search);
-	return rc < 0 ? -1 : 0;
+	(void)scope_text(&p->bases[index], text, sizeof(text));
+	if (scope_read(scope, index, none, entry_count, &count, &err) < 0)
+		check_say(d->check, CHECK_PROBLEM, p->name,
+		    "cannot read %s: %s; see that the account may read there",
+		    text, err.message);
+	else if (count == 0)
+		check_say(d->check, CHECK_WARNING, p->name,
+		    "%s holds nothing that could be exported, or the account "
+		    "may not see it",
+		    text);
+	else
+		check_say(d->check, CHECK_FINE, p->name, "%s: %u%s candidates",
+		    text, count, count == CHECK_SAMPLE ? " or more" : "");
 }
 
 static void
 check_export(struct directory *d, const struct export_policy *p)
 {
-	for (size_t i = 0; i < p->base_count; i++) {
-		struct err err = {0};
-		unsigned count;
+	struct scope_options options = {.session = d->session,
+	    .dialect = d->dialect,
+	    .policy = p,
+	    .page_size = d->check->conf->directory.page_size};
+	struct scope *scope = NULL;
+	struct err err = {0};
 
-		if (base_count(d, &p->bases[i], &count, &err) < 0)
-			check_say(d->check, CHECK_PROBLEM, p->name,
-			    "cannot read %s: %s; see that the OU exists under "
-			    "this name and that the account may read there",
-			    p->bases[i].ou, err.message);
-		else if (count == 0)
-			check_say(d->check, CHECK_WARNING, p->name,
-			    "%s holds nothing that could be exported, or the "
-			    "account may not see it",
-			    p->bases[i].ou);
-		else
-			check_say(d->check, CHECK_FINE, p->name,
-			    "%s: %u%s candidates", p->bases[i].ou, count,
-			    count == CHECK_SAMPLE ? " or more" : "");
-	}
+	if (collect_replica_open(d->check->conf, p, &options.replica, &err) <
+		0 ||
+	    scope_open(&options, &scope, &err) < 0)
+		check_say(d->check, CHECK_PROBLEM, p->name, "%s", err.message);
+	for (size_t i = 0; scope != NULL && i < p->base_count; i++)
+		check_from(d, p, scope, i);
+	scope_close(scope);
+	replica_close(options.replica);
 }
 
 static bool

@@ -1,21 +1,19 @@
-#include "spoke/collect.h"
+#include "spoke/collect_internal.h"
 
-#include <strings.h>
+#include <unistd.h>
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
-#include "spoke/collect_internal.h"
+#include "spoke/store.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
-#define COLLECT_SHAPE_VERSION "1"
+#define COLLECT_SHAPE_VERSION "2"
 
 #define COLLECT_NOTE_MARK "mark"
 #define COLLECT_NOTE_READ "read-at"
 #define COLLECT_NOTE_POLICY "policy"
 #define COLLECT_NOTE_HEAD "head"
-#define COLLECT_NOTE_MAX 4096
-#define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 /* Receivers that were away longer get a full. Versions are Unix ms. */
 #define COLLECT_TOMBSTONE_MS (90 * CLOCK_DAY_MS)
 
@@ -45,9 +43,13 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	hash_list(&buf, p->deny, p->deny_count);
 	for (size_t i = 0; i < p->base_count; i++) {
 		const struct export_base *base = &p->bases[i];
+		const char *texts[] = {base->ou != NULL ? base->ou : "",
+		    base->search != NULL ? base->search : "",
+		    base->filter != NULL ? base->filter : "",
+		    base->object != NULL ? base->object : ""};
 
-		buf_addf(&buf, "%d", (int)base->scope);
-		hash_list(&buf, &base->ou, 1);
+		buf_addf(&buf, "%d %u", (int)base->scope, base->kind_set);
+		hash_list(&buf, texts, 4);
 		hash_list(&buf, base->exclude, base->exclude_count);
 	}
 	crypto_sha256(buf_slice(&buf), out);
@@ -149,178 +151,14 @@ is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
 	return 0;
 }
 
-static bool
-names_have(const char *const *names, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcasecmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
-/* What the dialect asks for, the attributes that a policy names, and the one
- * that tells our own contacts. */
-static void
-attributes_choose(struct collector *c)
-{
-	const char *const *list = dialect_export_attributes(c->dialect);
-	const char *provenance = dialect_provenance_attribute(c->dialect);
-	size_t count = 0;
-
-	while (list[count] != NULL)
-		count++;
-	c->attributes = mem_calloc(
-	    count + c->policy->allow_count + 2, sizeof(*c->attributes));
-	for (size_t i = 0; i < count; i++)
-		c->attributes[i] = list[i];
-	for (size_t i = 0; i < c->policy->allow_count; i++)
-		if (!names_have(c->attributes, count, c->policy->allow[i]))
-			c->attributes[count++] = c->policy->allow[i];
-	if (provenance != NULL && !names_have(c->attributes, count, provenance))
-		c->attributes[count++] = provenance;
-}
-
-/* An entry that cannot be read keeps the state it had, so that it does not look
- * deleted; too many of them stop the run. */
-static int
-entry_failed(struct collector *c, const struct id *id, struct err *cause,
-    struct err *err)
-{
-	struct shape_counts *counts = &c->result->counts;
-	char text[ID_HEX_SIZE] = "unknown";
-	int rc;
-
-	counts->reasons[SHAPE_ERROR]++;
-	if (id != NULL)
-		(void)id_format(id, text);
-	log_warn(
-	    "entry not exported object=%s error=\"%s\"", text, cause->message);
-	if (counts->reasons[SHAPE_ERROR] > c->policy->max_errors)
-		return err_set(err, ERR_LIMIT,
-		    "more than %llu entries cannot be read (max_errors), the "
-		    "last is %s: %s",
-		    (unsigned long long)c->policy->max_errors, text,
-		    cause->message);
-	if (id == NULL)
-		return 0;
-	buf_reset(&c->body);
-	rc = replica_get(c->replica, id, &c->body, err);
-	if (rc > 0) {
-		collect_feeds_seen(c->feeds, id);
-		rc =
-		    replica_intake_put(c->intake, id, buf_slice(&c->body), err);
-	}
-	return rc < 0 ? -1 : 0;
-}
-
-static int
-entry_take(struct collector *c, const struct export_base *base,
-    const struct search_entry *entry, struct err *err)
-{
-	struct shape_counts *counts = &c->result->counts;
-	struct shape_facts facts = {
-	    .exchange = dialect_kind(c->dialect) == DIALECT_EXCHANGE};
-	struct object raw, object;
-	struct err cause = {0};
-	enum shape_reason reason;
-	struct id id;
-
-	arena_reset(c->arena);
-	counts->entries++;
-	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0)
-		return entry_failed(c, NULL, &cause, err);
-	if (dialect_read_object(c->dialect, entry, c->arena, &raw, &cause) < 0)
-		return entry_failed(c, &id, &cause, err);
-	shape_facts_find(c->policy, base, entry,
-	    dialect_provenance_attribute(c->dialect), &facts);
-	reason =
-	    shape_object(c->policy, &facts, &raw, c->arena, &object, counts);
-	if (reason == SHAPE_ERROR) {
-		(void)err_set(&cause, ERR_LIMIT, "too large");
-		return entry_failed(c, &id, &cause, err);
-	}
-	if (reason != SHAPE_EXPORTED) {
-		counts->reasons[reason]++;
-		return 0;
-	}
-	buf_reset(&c->body);
-	if (object_encode(&object, c->arena, &c->body, &cause) < 0)
-		return entry_failed(c, &id, &cause, err);
-	counts->reasons[SHAPE_EXPORTED]++;
-	collect_feeds_seen(c->feeds, &id);
-	return replica_intake_put(c->intake, &id, buf_slice(&c->body), err);
-}
-
-static void
-base_key(const struct export_base *base, char *out, size_t size)
-{
-	uint8_t digest[CRYPTO_HASH_LEN];
-	struct id id;
-	char hex[ID_HEX_SIZE];
-
-	crypto_sha256(slice_str(base->ou), digest);
-	memcpy(id.bytes, digest, ID_LEN);
-	(void)snprintf(out, size, "base:%s", id_format(&id, hex));
-}
-
 int
 collect_base_before(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err)
 {
 	char key[64];
 
-	base_key(base, key, sizeof(key));
+	scope_key(base, "base", key, sizeof(key));
 	return note_number(c, key, out_entries, err);
-}
-
-int
-collect_base_search(struct collector *c, const struct export_base *base,
-    const char *filter, uint64_t *out_entries, struct err *err)
-{
-	const struct search_options options = {.base = base->ou,
-	    .scope = base->scope == EXPORT_BASE  ? SEARCH_BASE
-		     : base->scope == EXPORT_ONE ? SEARCH_ONE
-						 : SEARCH_SUBTREE,
-	    .filter = filter,
-	    .attributes = c->attributes,
-	    .page_size = c->options->conf->directory.page_size};
-	struct search *search = NULL;
-	struct search_entry entry;
-	int rc;
-
-	*out_entries = 0;
-	if (search_open(c->session, &options, &search, err) < 0)
-		return -1;
-	while ((rc = search_step(search, &entry, err)) > 0) {
-		++*out_entries;
-		if (entry_take(c, base, &entry, err) < 0) {
-			rc = -1;
-			break;
-		}
-	}
-	search_close(search);
-	return rc;
-}
-
-static int
-base_take(struct collector *c, const struct export_base *base, struct err *err)
-{
-	uint64_t entries, before;
-
-	if (collect_base_before(c, base, &before, err) < 0)
-		return -1;
-	if (collect_base_search(
-		c, base, dialect_export_filter(c->dialect), &entries, err) < 0)
-		return err_prepend(err, "export from %s", base->ou);
-	if (entries == 0 && before > 0 && !c->options->allow_empty)
-		return err_set(err, ERR_CONFIG,
-		    "export from %s on %s: the search succeeded and found "
-		    "nothing, last time it found %llu entries: see whether the "
-		    "account may still read there; if the place is meant to be "
-		    "empty, run once with --allow-empty",
-		    base->ou, session_uri(c->session),
-		    (unsigned long long)before);
-	return 0;
 }
 
 int
@@ -364,24 +202,10 @@ notes_keep(struct collector *c, struct slice mark, struct err *err)
 		slice_make(head, sizeof(head)), err) < 0 ||
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
 		slice_make(policy, sizeof(policy)), err) < 0 ||
+	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0)
 		return -1;
 	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
-}
-
-static int
-bases_take(struct collector *c, uint64_t *entries, struct err *err)
-{
-	const struct export_policy *p = c->policy;
-
-	for (size_t i = 0; i < p->base_count; i++) {
-		uint64_t before = c->result->counts.entries;
-
-		if (base_take(c, &p->bases[i], err) < 0)
-			return -1;
-		entries[i] = c->result->counts.entries - before;
-	}
-	return 0;
 }
 
 /* Never above what the hub holds: it would get a full for one change. */
@@ -426,7 +250,7 @@ bases_keep(struct collector *c, const uint64_t *entries, struct err *err)
 	for (size_t i = 0; i < c->policy->base_count; i++) {
 		char key[64];
 
-		base_key(&c->policy->bases[i], key, sizeof(key));
+		scope_key(&c->policy->bases[i], "base", key, sizeof(key));
 		if (note_number_set(c, key, entries[i], err) < 0)
 			return -1;
 	}
@@ -445,6 +269,7 @@ read_whole(struct collector *c, struct err *err)
 	int rc = -1;
 
 	memset(&c->result->counts, 0, sizeof(c->result->counts));
+	c->result->found = 0;
 	c->result->whole = true;
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
@@ -452,7 +277,7 @@ read_whole(struct collector *c, struct err *err)
 		&same_head, err) < 0 ||
 	    replica_intake_begin(c->replica, REPLICA_FULL, &c->intake, err) < 0)
 		goto out;
-	if (bases_take(c, entries, err) < 0 ||
+	if (collect_entries(c, entries, err) < 0 ||
 	    collect_guards_check(
 		c, c->result->counts.reasons[SHAPE_EXPORTED], err) < 0 ||
 	    collect_intake_finish(c,
@@ -517,6 +342,31 @@ read_directory(struct collector *c, struct slice mark, struct err *err)
 }
 
 int
+collect_replica_open(const struct spoke_conf *conf,
+    const struct export_policy *policy, struct replica **out_replica,
+    struct err *err)
+{
+	char *path = store_stream_path(conf, NULL, policy->name);
+	int rc = 0;
+
+	*out_replica = NULL;
+	if (access(path, F_OK) == 0)
+		rc = replica_open(path, out_replica, err);
+	free(path);
+	return rc;
+}
+
+static int
+count_whole(struct collector *c, struct err *err)
+{
+	uint64_t *entries = mem_calloc(c->policy->base_count, sizeof(*entries));
+	int rc = collect_entries(c, entries, err);
+
+	free(entries);
+	return rc;
+}
+
+int
 collect_run(const struct collect_options *options, struct replica *replica,
     struct collect_result *out_result, struct err *err)
 {
@@ -532,20 +382,29 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	buf_init(&mark, COLLECT_NOTE_MAX);
 	buf_init(&c.body, LIMIT_OBJECT_BYTES);
 	c.arena = arena_new(COLLECT_ARENA_MAX);
-	if (spoke_conf_session_open(options->conf, &c.session, err) < 0 ||
+	if (crypto_init(err) < 0 ||
+	    spoke_conf_session_open(options->conf, &c.session, err) < 0 ||
 	    dialect_open(
-		c.session, d->dialect, d->provenance, &c.dialect, err) < 0 ||
-	    /* Before the search: what is written meanwhile changes it. */
-	    dialect_mark(c.session, c.dialect, &mark, err) < 0 ||
-	    is_unchanged(&c, buf_slice(&mark), &out_result->unchanged, err) < 0)
+		c.session, d->dialect, d->provenance, &c.dialect, err) < 0)
+		goto out;
+	/* Before the search: what is written meanwhile changes it. */
+	if (!options->count_only &&
+	    (dialect_mark(c.session, c.dialect, &mark, err) < 0 ||
+		is_unchanged(
+		    &c, buf_slice(&mark), &out_result->unchanged, err) < 0))
 		goto out;
 	if (out_result->unchanged) {
 		rc = 0;
 		goto out;
 	}
-	attributes_choose(&c);
-	rc = read_directory(&c, buf_slice(&mark), err);
+	if (collect_prepare(&c, err) < 0)
+		goto out;
+	rc = options->count_only ? count_whole(&c, err)
+				 : read_directory(&c, buf_slice(&mark), err);
+	out_result->missing = scope_missing(c.scope);
 out:
+	scope_close(c.scope);
+	idset_free(c.seen);
 	collect_feeds_free(c.feeds);
 	free(c.attributes);
 	dialect_close(c.dialect);

@@ -16,7 +16,9 @@ struct collect_options {
 	const struct spoke_conf *conf;
 	const struct export_policy *policy;
 	bool full; /* read whole, even when the directory's mark is unchanged */
-	bool allow_empty;     /* a base that became empty is meant to be */
+	bool allow_empty; /* a base that became empty is meant to be */
+	/* Look only, and count also what has no mail address: E16. */
+	bool count_only;
 	bool allow_deletions; /* the operator released what the guard held */
 	/* What the hub holds: a version below or at it (with another content)
 	 * comes from a restored backup, and the next one must lie above. */
@@ -32,11 +34,21 @@ struct collect_result {
 	enum feed_kind feed; /* FEED_FULL: none */
 	struct replica_changes changes;
 	struct shape_counts counts;
+	uint64_t found;   /* entries that searches gave, repeated ones too */
+	uint64_t missing; /* single objects that do not exist */
 };
 
 /* Class limit when a guard holds (E15 minimum, errors, deletions), config when
  * a base vanished; err names server, base and cause. */
 int collect_run(const struct collect_options *options, struct replica *replica,
     struct collect_result *out_result, struct err *err) ERR_WUR;
+
+/* What has to be read of an entry: names in an array that the caller frees. */
+const char **collect_attributes(
+    const struct dialect *dialect, const struct export_policy *policy);
+/* The replica of an export for a look; NULL when it has never run. */
+int collect_replica_open(const struct spoke_conf *conf,
+    const struct export_policy *policy, struct replica **out_replica,
+    struct err *err) ERR_WUR;
 
 #endif

@@ -89,22 +89,12 @@ read_whole_because(struct collector *c, const char *context, const char *reason)
 
 /* --- asking the feeds --- */
 
-static bool
-context_is_read(const struct export_policy *policy, const char *context)
-{
-	for (size_t i = 0; i < policy->base_count; i++)
-		if (dn_is_below(policy->bases[i].ou, context, true))
-			return true;
-	return false;
-}
-
 /* The contexts of the policy, and whether they hold all its bases. */
 static bool
 contexts_choose(struct collector *c)
 {
 	const char *const *contexts;
-	const struct export_policy *p = c->policy;
-	size_t count, held = 0;
+	size_t count;
 
 	contexts = dialect_contexts(c->dialect, &count);
 	for (size_t i = 0; i < count && i < FEED_CONTEXTS_MAX; i++) {
@@ -113,7 +103,7 @@ contexts_choose(struct collector *c)
 		char hex[ID_HEX_SIZE];
 		struct id id;
 
-		if (!context_is_read(p, contexts[i]))
+		if (!scope_reads(c->scope, contexts[i]))
 			continue;
 		crypto_sha256(slice_str(contexts[i]), digest);
 		memcpy(id.bytes, digest, ID_LEN);
@@ -123,13 +113,7 @@ contexts_choose(struct collector *c)
 		buf_init(&note->cookie, FEED_COOKIE_MAX);
 		c->feeds->count++;
 	}
-	for (size_t i = 0; i < p->base_count; i++)
-		for (size_t k = 0; k < count; k++)
-			if (dn_is_below(p->bases[i].ou, contexts[k], true)) {
-				held++;
-				break;
-			}
-	return held == p->base_count;
+	return scope_is_within(c->scope, contexts, count);
 }
 
 static int
@@ -197,25 +181,6 @@ sweep_add(struct collector *c, struct err *err)
 	return rc;
 }
 
-static void
-id_filter(struct collector *c, const struct id *id, struct buf *out)
-{
-	const uint8_t *b = id->bytes;
-
-	if (dialect_kind(c->dialect) == DIALECT_OPENLDAP) {
-		buf_addf(out,
-		    "(entryUUID=%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		    "%02x%02x%02x%02x%02x%02x)",
-		    b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9],
-		    b[10], b[11], b[12], b[13], b[14], b[15]);
-		return;
-	}
-	buf_add_str(out, "(objectGUID=");
-	for (size_t i = 0; i < ID_LEN; i++)
-		buf_addf(out, "\\%02x", b[i]);
-	buf_add_byte(out, ')');
-}
-
 /* (&BASIS(|id...)) of one batch. */
 static const char *
 batch_filter(struct collector *c, const char *basis,
@@ -224,7 +189,7 @@ batch_filter(struct collector *c, const char *basis,
 	buf_reset(out);
 	buf_addf(out, "(&%s(|", basis);
 	for (size_t i = from; i < ids->count && i < from + FEED_BATCH; i++)
-		id_filter(c, &ids->list[i], out);
+		dialect_id_filter(c->dialect, &ids->list[i], out);
 	buf_add_str(out, "))");
 	return buf_cstr(out);
 }
@@ -365,34 +330,19 @@ touched_complete(struct collector *c, struct err *err)
 
 /* --- taking them in --- */
 
-/* Still something below a base that had something? A place that the account
- * may no longer read looks as if all were deleted. 1, 0, -1. */
+/* Still something where there was something? A place that the account may no
+ * longer read looks as if all were deleted. 1, 0, -1. */
 static int
-base_has_entries(
-    struct collector *c, const struct export_base *base, struct err *err)
+base_has_entries(struct collector *c, size_t index, struct err *err)
 {
-	static const char *const names[] = {"1.1", NULL};
-	struct search_options options = {.base = base->ou,
-	    .scope = base->scope == EXPORT_BASE  ? SEARCH_BASE
-		     : base->scope == EXPORT_ONE ? SEARCH_ONE
-						 : SEARCH_SUBTREE,
-	    .filter = dialect_export_filter(c->dialect),
-	    .attributes = names,
-	    .page_size = 1};
-	struct search *search = NULL;
-	struct search_entry entry;
+	const struct export_base *base = &c->policy->bases[index];
 	uint64_t before;
-	int rc;
 
 	if (collect_base_before(c, base, &before, err) < 0)
 		return -1;
-	if (before == 0)
+	if (before == 0 || base->object != NULL)
 		return 1;
-	if (search_open(c->session, &options, &search, err) < 0)
-		return -1;
-	rc = search_step(search, &entry, err);
-	search_close(search);
-	return rc;
+	return scope_has_entries(c->scope, index, err);
 }
 
 static int
@@ -401,44 +351,23 @@ bases_have_entries(struct collector *c, struct err *err)
 	int rc = 1;
 
 	for (size_t i = 0; rc == 1 && i < c->policy->base_count; i++)
-		rc = base_has_entries(c, &c->policy->bases[i], err);
+		rc = base_has_entries(c, i, err);
 	return rc;
-}
-
-static int
-batch_take(
-    struct collector *c, size_t from, struct buf *filter, struct err *err)
-{
-	struct collect_ids *ids = &c->feeds->touched;
-	const char *text = batch_filter(
-	    c, dialect_export_filter(c->dialect), ids, from, filter);
-	uint64_t entries;
-
-	for (size_t i = 0; i < c->policy->base_count; i++)
-		if (collect_base_search(
-			c, &c->policy->bases[i], text, &entries, err) < 0)
-			return err_prepend(
-			    err, "export from %s", c->policy->bases[i].ou);
-	for (size_t i = from; i < ids->count && i < from + FEED_BATCH; i++)
-		if (!ids->marks[i] &&
-		    replica_intake_delete(c->intake, &ids->list[i], err) < 0)
-			return -1;
-	return 0;
 }
 
 static int
 touched_put(struct collector *c, struct err *err)
 {
-	struct buf filter;
-	int rc = 0;
+	struct collect_ids *ids = &c->feeds->touched;
+	int rc;
 
-	buf_init(&filter, FEED_FILTER_MAX);
-	c->feeds->taking = &c->feeds->touched;
-	for (size_t i = 0; rc == 0 && i < c->feeds->touched.count;
-	     i += FEED_BATCH)
-		rc = batch_take(c, i, &filter, err);
+	c->feeds->taking = ids;
+	rc = collect_ids_take(c, ids->list, ids->count, err);
 	c->feeds->taking = NULL;
-	buf_fini(&filter);
+	for (size_t i = 0; rc == 0 && i < ids->count; i++)
+		if (!ids->marks[i])
+			rc = replica_intake_delete(
+			    c->intake, &ids->list[i], err);
 	return rc;
 }
 

@@ -1,9 +1,15 @@
-/* What reading whole and reading what was touched share. */
+/* Shared by collect.c (a run, and what it remembers), collect_read.c (the
+ * entries) and collect_feed.c (what was touched). */
 #ifndef SPOKE_COLLECT_INTERNAL_H
 #define SPOKE_COLLECT_INTERNAL_H
 
 #include "common/ldap/feed.h"
 #include "spoke/collect.h"
+#include "spoke/idset.h"
+#include "spoke/scope.h"
+
+#define COLLECT_NOTE_MAX 4096
+#define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 
 struct collect_feeds;
 
@@ -13,7 +19,9 @@ struct collector {
 	struct replica *replica;
 	struct session *session;
 	struct dialect *dialect;
-	struct replica_intake *intake;
+	struct scope *scope;
+	struct replica_intake *intake; /* NULL: only counted */
+	struct idset *seen;            /* NULL: nothing can be found twice */
 	struct arena *arena;
 	struct buf body;
 	const char **attributes; /* owned array of borrowed names */
@@ -25,11 +33,21 @@ struct collector {
 	struct collect_feeds *feeds; /* NULL: no feed is at work */
 };
 
-/* Takes what a search below one base finds; filter is the dialect's, or
- * narrower. */
-int collect_base_search(struct collector *c, const struct export_base *base,
-    const char *filter, uint64_t *out_entries, struct err *err) ERR_WUR;
-/* How many entries the base had at the last whole reading. */
+/* --- collect_read.c --- */
+
+/* Opens the scope and chooses the attributes. */
+int collect_prepare(struct collector *c, struct err *err) ERR_WUR;
+/* Takes in everything that the policy finds; entries[i]: how many entry i of
+ * `from` found. */
+int collect_entries(
+    struct collector *c, uint64_t *entries, struct err *err) ERR_WUR;
+/* Takes in those of these objects that the policy finds. */
+int collect_ids_take(struct collector *c, const struct id *ids, size_t count,
+    struct err *err) ERR_WUR;
+
+/* --- collect.c --- */
+
+/* How many entries this one of `from` found at the last whole reading. */
 int collect_base_before(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err) ERR_WUR;
 /* Guards E15 on what the intake would do. exported: the objects there would
@@ -39,6 +57,8 @@ int collect_guards_check(
 /* Commits the intake. */
 int collect_intake_finish(
     struct collector *c, bool force, struct err *err) ERR_WUR;
+
+/* --- collect_feed.c --- */
 
 /* Asks the feeds of every naming context that the policy reads. 1: what was
  * touched is taken in, 0: read whole (said in the log), -1. */

@@ -1,4 +1,4 @@
-#include "spoke/conf.h"
+#include "spoke/conf_internal.h"
 
 #include <strings.h>
 #include "common/base/clock.h"
@@ -7,7 +7,6 @@
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "common/wire/registry.h"
-#include "spoke/shape.h"
 
 #define CONF_TEXT_BYTES (16 * 1024 * 1024)
 #define TLS_AUTO 100
@@ -23,22 +22,14 @@ static const struct conf_name bind_names[] = {{"auto", BIND_AUTO},
 static const struct conf_name dialect_names[] = {{"auto", DIALECT_AUTO},
     {"exchange", DIALECT_EXCHANGE}, {"ad", DIALECT_AD},
     {"openldap", DIALECT_OPENLDAP}, {NULL, 0}};
-static const struct conf_name scope_names[] = {{"base", EXPORT_BASE},
-    {"one", EXPORT_ONE}, {"subtree", EXPORT_SUBTREE}, {"below", EXPORT_BELOW},
-    {NULL, 0}};
-static const struct conf_name feed_names[] = {{"auto", FEED_AUTO},
-    {"dirsync", FEED_DIRSYNC}, {"usn", FEED_USN}, {"syncrepl", FEED_SYNCREPL},
-    {"full", FEED_FULL}, {NULL, 0}};
-static const struct conf_name preset_names[] = {
-    {"full", EXPORT_FULL}, {"minimal", EXPORT_MINIMAL}, {NULL, 0}};
 static const struct conf_name hidden_names[] = {{"keep", IMPORT_HIDDEN_KEEP},
     {"show", IMPORT_HIDDEN_SHOW}, {"all", IMPORT_HIDDEN_ALL}, {NULL, 0}};
 static const struct conf_name rich_text_names[] = {
     {"default", IMPORT_RICH_TEXT_DEFAULT}, {"never", IMPORT_RICH_TEXT_NEVER},
     {"always", IMPORT_RICH_TEXT_ALWAYS}, {NULL, 0}};
 
-static int
-check_name(const struct conf_row *row, const void *field, struct err *err)
+int
+conf_check_name(const struct conf_row *row, const void *field, struct err *err)
 {
 	const char *name = *(const char *const *)field;
 
@@ -50,8 +41,8 @@ check_name(const struct conf_row *row, const void *field, struct err *err)
 	return 0;
 }
 
-static int
-check_dn(const struct conf_row *row, const void *field, struct err *err)
+int
+conf_check_dn(const struct conf_row *row, const void *field, struct err *err)
 {
 	const char *dn = *(const char *const *)field;
 	struct err own = {0};
@@ -135,47 +126,6 @@ complete_directory(void *group, struct err *err)
 	return 0;
 }
 
-static bool
-base_excludes(const struct export_base *base, const char *dn)
-{
-	for (size_t i = 0; i < base->exclude_count; i++)
-		if (dn_is_below(dn, base->exclude[i], true))
-			return true;
-	return false;
-}
-
-/* Each object is read once, so that it has one reason when it is left out. */
-static bool
-bases_overlap(const struct export_base *a, const struct export_base *b)
-{
-	if (dn_equal(a->ou, b->ou))
-		return !(a->scope == EXPORT_ONE && b->scope == EXPORT_BELOW) &&
-		       !(a->scope == EXPORT_BELOW && b->scope == EXPORT_ONE);
-	if (a->scope != EXPORT_SUBTREE && a->scope != EXPORT_BELOW)
-		return false;
-	return dn_is_below(b->ou, a->ou, false) && !base_excludes(a, b->ou);
-}
-
-static int
-complete_export(void *group, struct err *err)
-{
-	struct export_policy *p = group;
-
-	for (size_t i = 0; i < p->deny_count; i++)
-		if (shape_attribute_mandatory(p->deny[i]))
-			return err_set(err, ERR_CONFIG,
-			    "attribute %s cannot be denied: contacts need it",
-			    p->deny[i]);
-	for (size_t i = 0; i < p->base_count; i++)
-		for (size_t k = 0; k < p->base_count; k++)
-			if (i != k && bases_overlap(&p->bases[i], &p->bases[k]))
-				return err_set(err, ERR_CONFIG,
-				    "%s lies in %s already: remove it, or "
-				    "exclude it there",
-				    p->bases[k].ou, p->bases[i].ou);
-	return 0;
-}
-
 static int
 complete_import(void *group, struct err *err)
 {
@@ -220,80 +170,16 @@ static const struct conf_row directory_rows[] = {
 static const struct conf_table directory_table = CONF_TABLE_CHECK(
     "directory", struct spoke_directory, directory_rows, complete_directory);
 
-static const struct conf_row base_rows[] = {
-    {"ou", CONF_STRING, CONF_FIELD(struct export_base, ou), .required = true,
-	.check = check_dn},
-    {"scope", CONF_ENUM, CONF_FIELD(struct export_base, scope),
-	.names = scope_names, .text = "subtree"},
-    {"exclude", CONF_STRINGS, CONF_FIELD(struct export_base, exclude),
-	CONF_COUNT(struct export_base, exclude_count),
-	.max = SPOKE_CONF_LIST_MAX},
-};
-static const struct conf_table base_table =
-    CONF_TABLE("from", struct export_base, base_rows);
-
-static const struct conf_row export_rows[] = {
-    {"name", CONF_STRING, CONF_FIELD(struct export_policy, name),
-	.required = true, .check = check_name},
-    {"enabled", CONF_BOOL, CONF_FIELD(struct export_policy, enabled),
-	.text = "true"},
-    {"tag", CONF_STRING, CONF_FIELD(struct export_policy, tag),
-	.max = LIMIT_TAG_CHARS},
-    {"from", CONF_GROUPS, CONF_FIELD(struct export_policy, bases),
-	CONF_COUNT(struct export_policy, base_count), .table = &base_table,
-	.min = 1, .max = SPOKE_CONF_BASES_MAX, .required = true},
-    {"audience", CONF_STRINGS, CONF_FIELD(struct export_policy, audience),
-	CONF_COUNT(struct export_policy, audience_count),
-	.max = LIMIT_AUDIENCE},
-    {"hidden", CONF_BOOL, CONF_FIELD(struct export_policy, hidden),
-	.text = "false"},
-    {"mark", CONF_STRING, CONF_FIELD(struct export_policy, mark),
-	.text = "NoGALsync", .max = 255},
-    {"attributes", CONF_ENUM, CONF_FIELD(struct export_policy, preset),
-	.names = preset_names, .text = "full"},
-    {"allow", CONF_STRINGS, CONF_FIELD(struct export_policy, allow),
-	CONF_COUNT(struct export_policy, allow_count),
-	.max = SPOKE_CONF_LIST_MAX},
-    {"deny", CONF_STRINGS, CONF_FIELD(struct export_policy, deny),
-	CONF_COUNT(struct export_policy, deny_count),
-	.max = SPOKE_CONF_LIST_MAX},
-    {"minimum", CONF_INT, CONF_FIELD(struct export_policy, minimum),
-	.text = "0", .min = 0, .max = INT32_MAX},
-    {"max_errors", CONF_INT, CONF_FIELD(struct export_policy, max_errors),
-	.text = "10", .min = 0, .max = INT32_MAX},
-    {"max_delete_percent", CONF_INT,
-	CONF_FIELD(struct export_policy, max_delete_percent), .text = "50",
-	.min = 0, .max = 100},
-    {"max_delete_count", CONF_INT,
-	CONF_FIELD(struct export_policy, max_delete_count), .text = "50",
-	.min = 0, .max = INT32_MAX},
-    {"every", CONF_DURATION, CONF_FIELD(struct export_policy, every_ms),
-	.text = "15m", .min = 0, .max = 366 * CLOCK_DAY_MS},
-    {"deadline", CONF_DURATION, CONF_FIELD(struct export_policy, deadline_ms),
-	.text = "1h", .min = CLOCK_SECOND_MS, .max = CLOCK_DAY_MS},
-    {"lifetime", CONF_DURATION, CONF_FIELD(struct export_policy, lifetime_ms),
-	.text = "7d", .min = 3 * CLOCK_SECOND_MS,
-	.max = LIMIT_ENVELOPE_LIFE_MS},
-    {"proof", CONF_DURATION, CONF_FIELD(struct export_policy, proof_ms),
-	.text = "1d", .min = 0, .max = 31 * CLOCK_DAY_MS},
-    {"feed", CONF_ENUM, CONF_FIELD(struct export_policy, feed),
-	.names = feed_names, .text = "auto"},
-    {"settle", CONF_DURATION, CONF_FIELD(struct export_policy, settle_ms),
-	.text = "0", .min = 0, .max = CLOCK_DAY_MS},
-};
-static const struct conf_table export_table = CONF_TABLE_CHECK(
-    "export", struct export_policy, export_rows, complete_export);
-
 static const struct conf_row import_rows[] = {
     {"name", CONF_STRING, CONF_FIELD(struct import_policy, name),
-	.required = true, .check = check_name},
+	.required = true, .check = conf_check_name},
     {"enabled", CONF_BOOL, CONF_FIELD(struct import_policy, enabled),
 	.text = "true"},
     {"tags", CONF_STRINGS, CONF_FIELD(struct import_policy, tags),
 	CONF_COUNT(struct import_policy, tag_count), .min = 1,
 	.max = SPOKE_CONF_LIST_MAX, .required = true},
     {"into", CONF_STRING, CONF_FIELD(struct import_policy, into),
-	.required = true, .check = check_dn},
+	.required = true, .check = conf_check_dn},
     {"max_delete_percent", CONF_INT,
 	CONF_FIELD(struct import_policy, max_delete_percent), .text = "10",
 	.min = 0, .max = 100},
@@ -316,7 +202,7 @@ static const struct conf_table import_table = CONF_TABLE_CHECK(
 
 static const struct conf_row spoke_rows[] = {
     {"name", CONF_STRING, CONF_FIELD(struct spoke_conf, name),
-	.check = check_name},
+	.check = conf_check_name},
     {"state", CONF_PATH, CONF_FIELD(struct spoke_conf, state),
 	.text = SPOKE_CONF_STATE},
     {"policies", CONF_PATH, CONF_FIELD(struct spoke_conf, policies),
@@ -334,8 +220,8 @@ static const struct conf_row spoke_rows[] = {
     {"directory", CONF_GROUP, CONF_FIELD(struct spoke_conf, directory),
 	.table = &directory_table, .required = true},
     {"export", CONF_GROUPS, CONF_FIELD(struct spoke_conf, exports),
-	CONF_COUNT(struct spoke_conf, export_count), .table = &export_table,
-	.max = SPOKE_CONF_POLICIES_MAX},
+	CONF_COUNT(struct spoke_conf, export_count),
+	.table = &conf_export_table, .max = SPOKE_CONF_POLICIES_MAX},
     {"import", CONF_GROUPS, CONF_FIELD(struct spoke_conf, imports),
 	CONF_COUNT(struct spoke_conf, import_count), .table = &import_table,
 	.max = SPOKE_CONF_POLICIES_MAX},
@@ -352,8 +238,8 @@ struct policy_file {
 
 static const struct conf_row policy_rows[] = {
     {"export", CONF_GROUPS, CONF_FIELD(struct policy_file, exports),
-	CONF_COUNT(struct policy_file, export_count), .table = &export_table,
-	.max = SPOKE_CONF_POLICIES_MAX},
+	CONF_COUNT(struct policy_file, export_count),
+	.table = &conf_export_table, .max = SPOKE_CONF_POLICIES_MAX},
     {"import", CONF_GROUPS, CONF_FIELD(struct policy_file, imports),
 	CONF_COUNT(struct policy_file, import_count), .table = &import_table,
 	.max = SPOKE_CONF_POLICIES_MAX},

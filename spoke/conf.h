@@ -41,15 +41,22 @@ struct spoke_directory {
 	unsigned page_size;
 };
 
-/* One place that an export reads. */
+/* One entry of `from`: an OU, a search of the whole forest or one object. */
 enum export_scope { EXPORT_BASE, EXPORT_ONE, EXPORT_SUBTREE, EXPORT_BELOW };
 
 struct export_base {
-	const char *ou; /* DN */
+	/* Exactly one of these four is there. */
+	const char *ou;     /* DN or GUID */
+	const char *search; /* expression with * */
+	const char *filter; /* LDAP filter, RFC 4515 */
+	const char *object; /* DN or GUID */
 	/* below: sub-OUs without the entries of the OU itself */
 	enum export_scope scope;
-	const char *const *exclude; /* DNs of subtrees left out */
+	const char *const *exclude; /* DNs or GUIDs of subtrees left out */
 	size_t exclude_count;
+	const char *const *kinds; /* of a search; none: all recipients */
+	size_t kind_count;
+	unsigned kind_set; /* the same as a set of enum dialect_find */
 };
 
 enum export_preset { EXPORT_FULL, EXPORT_MINIMAL };

@@ -10,6 +10,7 @@
 #include "common/base/user.h"
 #include "common/wire/invitation.h"
 #include "spoke/check.h"
+#include "spoke/count.h"
 #include "spoke/join.h"
 #include "spoke/report.h"
 #include "spoke/rotate.h"
@@ -146,6 +147,18 @@ command_keys(const struct spoke_conf *conf, const struct arguments *a)
 }
 
 static int
+command_count(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return count_policy(conf, a->operand, a->json);
+}
+
+static int
+command_explain(const struct spoke_conf *conf, const struct arguments *a)
+{
+	return count_explain(conf, a->operand, a->json);
+}
+
+static int
 command_who_sees(const struct spoke_conf *conf, const struct arguments *a)
 {
 	return report_who_sees(conf, a->operand, a->json);
@@ -189,6 +202,10 @@ static const struct command commands[] = {
 	"  --full           read whole even when nothing seems changed\n"
 	"  --allow-empty    a place that became empty is meant to be\n",
 	command_run, run_options},
+    {"count", "POLICY", "say how much an export would send, and why not more",
+	HELP_JSON, command_count, json_options},
+    {"explain", "ADDRESS", "say why somebody is or is not exported", HELP_JSON,
+	command_explain, json_options},
     {"who-sees", "ADDRESS", "say which members receive somebody", HELP_JSON,
 	command_who_sees, json_options},
     {"serve", NULL, "run all policies by their schedule", "", command_serve,

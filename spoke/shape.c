@@ -1,7 +1,6 @@
 #include "spoke/shape.h"
 
 #include <strings.h>
-#include "common/ldap/dn.h"
 #include "spoke/address.h"
 
 /* A directory allows more; no person has them. */
@@ -57,6 +56,37 @@ const char *
 shape_reason_key(enum shape_reason reason)
 {
 	return reasons[reason].key;
+}
+
+static size_t
+kind_index(Galr__Kind kind)
+{
+	return (unsigned)kind < SHAPE_KIND_COUNT ? (size_t)kind : 0;
+}
+
+void
+shape_count(
+    struct shape_counts *counts, Galr__Kind kind, enum shape_reason reason)
+{
+	counts->reasons[reason]++;
+	counts->kinds[kind_index(kind)][reason]++;
+}
+
+void
+shape_uncount(
+    struct shape_counts *counts, Galr__Kind kind, enum shape_reason reason)
+{
+	counts->reasons[reason]--;
+	counts->kinds[kind_index(kind)][reason]--;
+}
+
+const char *
+shape_kind_name(Galr__Kind kind)
+{
+	static const char *const names[SHAPE_KIND_COUNT] = {"other", "user",
+	    "contact", "group", "dynamic-group", "public-folder"};
+
+	return names[kind_index(kind)];
 }
 
 static bool
@@ -147,29 +177,14 @@ entry_own(const struct search_entry *entry, const char *provenance_attribute)
 	return false;
 }
 
-static bool
-entry_excluded(const struct export_base *base, const char *dn)
-{
-	if (base == NULL)
-		return false;
-	if (base->scope == EXPORT_BELOW &&
-	    (dn_equal(dn, base->ou) || dn_equal(dn_parent(dn), base->ou)))
-		return true;
-	for (size_t i = 0; i < base->exclude_count; i++)
-		if (dn_is_below(dn, base->exclude[i], true))
-			return true;
-	return false;
-}
-
 void
 shape_facts_find(const struct export_policy *policy,
-    const struct export_base *base, const struct search_entry *entry,
-    const char *provenance_attribute, struct shape_facts *out_facts)
+    const struct search_entry *entry, const char *provenance_attribute,
+    struct shape_facts *facts)
 {
-	out_facts->excluded = entry_excluded(base, entry->dn);
-	out_facts->own = entry_own(entry, provenance_attribute);
-	out_facts->marked = entry_marked(entry, policy->mark);
-	out_facts->hidden =
+	facts->own = entry_own(entry, provenance_attribute);
+	facts->marked = entry_marked(entry, policy->mark);
+	facts->hidden =
 	    slice_equal_case(search_first(entry, "msExchHideFromAddressLists"),
 		SLICE_LIT("TRUE"));
 }

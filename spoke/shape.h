@@ -26,9 +26,12 @@ enum shape_reason {
 	SHAPE_REASON_COUNT
 };
 
+/* What an object is; 0 is no recipient. */
+#define SHAPE_KIND_COUNT 6
+
 struct shape_counts {
-	uint64_t entries;
 	uint64_t reasons[SHAPE_REASON_COUNT];
+	uint64_t kinds[SHAPE_KIND_COUNT][SHAPE_REASON_COUNT];
 	uint64_t addresses_dropped; /* malformed ones of exported objects */
 };
 
@@ -38,11 +41,19 @@ struct shape_facts {
 	bool exchange; /* the forest has Exchange attributes */
 };
 
-/* Does any attribute's provenance, mark or hiding keep the entry in? base may
- * be NULL: then nothing is excluded by place. */
+void shape_count(
+    struct shape_counts *counts, Galr__Kind kind, enum shape_reason reason);
+/* Takes back one. */
+void shape_uncount(
+    struct shape_counts *counts, Galr__Kind kind, enum shape_reason reason);
+/* "user", "dynamic-group" ... "other". Static storage. */
+const char *shape_kind_name(Galr__Kind kind);
+
+/* Does any attribute's provenance, mark or hiding keep the entry in? Whether
+ * its place does (excluded) and the forest's nature are the caller's. */
 void shape_facts_find(const struct export_policy *policy,
-    const struct export_base *base, const struct search_entry *entry,
-    const char *provenance_attribute, struct shape_facts *out_facts);
+    const struct search_entry *entry, const char *provenance_attribute,
+    struct shape_facts *facts);
 
 /* Judges, and fills *out_object (in the arena, borrowing from raw) when the
  * answer is exported. */

@@ -58,6 +58,37 @@ int dialect_mark(struct session *session, const struct dialect *dialect,
  * with a mail address). Strings belong to the dialect. */
 const char *dialect_export_filter(const struct dialect *dialect);
 const char *const *dialect_export_attributes(const struct dialect *dialect);
+/* The same kinds of entries, also those without a mail address. */
+const char *dialect_recipient_filter(const struct dialect *dialect);
+
+/* What a policy's search may look for; a set of them is an unsigned. */
+enum dialect_find {
+	DIALECT_FIND_USER = 1,
+	DIALECT_FIND_CONTACT = 2,
+	DIALECT_FIND_GROUP = 4,
+	DIALECT_FIND_DYNAMIC_GROUP = 8,
+	DIALECT_FIND_PUBLIC_FOLDER = 16,
+	DIALECT_FIND_CONTAINER = 32,
+	DIALECT_FIND_OU = 64
+};
+#define DIALECT_FIND_RECIPIENTS 31U
+
+/* These append a filter. Entries of one of the kinds: */
+void dialect_kinds_filter(
+    const struct dialect *dialect, unsigned kinds, struct buf *out);
+/* Entries one of whose names or addresses matches; * stands for any text. */
+void dialect_expression_filter(
+    const struct dialect *dialect, const char *expression, struct buf *out);
+/* The entry of that id. */
+void dialect_id_filter(
+    const struct dialect *dialect, const struct id *id, struct buf *out);
+/* Entries with that SMTP address. */
+void dialect_mail_filter(
+    const struct dialect *dialect, struct slice mail, struct buf *out);
+/* An id as people write it: 32 hexadecimal digits as in our messages, or with
+ * dashes as the directory's tools show it. Class bad data. */
+int dialect_id_parse(const struct dialect *dialect, const char *text,
+    struct id *out_id, struct err *err) ERR_WUR;
 /* objectGUID or entryUUID. Class bad data when missing or odd. */
 int dialect_entry_id(const struct dialect *dialect,
     const struct search_entry *entry, struct id *out_id,

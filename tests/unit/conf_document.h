@@ -224,26 +224,34 @@ document_compare_man(struct document *d, const struct conf_table *table)
 	assert_int_equal(document_count(&d->man, "\n.It "), d->rows);
 }
 
-/* The setting of a row in a sample, inside the first group of each list. */
+/* The setting of a row in a sample, in whichever group of a list has it. */
+static inline config_setting_t *
+document_setting_in(config_setting_t *at, const char *path)
+{
+	const char *dot = strchr(path, '.');
+	char *key = mem_strndup(
+	    path, dot == NULL ? strlen(path) : (size_t)(dot - path));
+	config_setting_t *found = NULL;
+
+	if (config_setting_is_list(at)) {
+		for (int i = 0; i < config_setting_length(at); i++)
+			if (found == NULL)
+				found = document_setting_in(
+				    config_setting_get_elem(at, (unsigned)i),
+				    path);
+	} else if (config_setting_is_group(at)) {
+		found = config_setting_get_member(at, key);
+		if (found != NULL && dot != NULL)
+			found = document_setting_in(found, dot + 1);
+	}
+	free(key);
+	return found;
+}
+
 static inline config_setting_t *
 document_setting(const config_t *config, const char *path)
 {
-	config_setting_t *at = config_root_setting(config);
-	char *copy = mem_strdup(path);
-	char *key = copy;
-
-	while (key != NULL && at != NULL) {
-		char *dot = strchr(key, '.');
-
-		if (dot != NULL)
-			*dot++ = '\0';
-		if (config_setting_is_list(at))
-			at = config_setting_get_elem(at, 0);
-		at = config_setting_get_member(at, key);
-		key = dot;
-	}
-	free(copy);
-	return at;
+	return document_setting_in(config_root_setting(config), path);
 }
 
 /* Is that line of the file an example? */

@@ -142,33 +142,47 @@ test_refusals(void **state)
 }
 
 static void
-test_bases_do_not_overlap(void **state)
+refused_from(const char *from, const char *words)
 {
-	const char *main_text = "name = \"NORTH\";\n" DIRECTORY;
+	char policy[1024];
+
+	(void)snprintf(policy, sizeof(policy),
+	    "export: ( { name = \"a\"; from = ( { %s } ); } );", from);
+	refused("name = \"NORTH\";\n" DIRECTORY, policy, words);
+}
+
+static void
+test_what_from_says(void **state)
+{
+	const struct export_base *b;
 	struct spoke_conf *conf;
 	struct err err;
 
 	(void)state;
-	refused(main_text,
+	refused_from("", "exactly one");
+	refused_from("ou = \"OU=A\"; search = \"a\";", "exactly one");
+	refused_from("ou = \"OU=A\"; kinds = [ \"user\" ];", "kinds belongs");
+	refused_from("search = \"a\"; scope = \"one\";", "scope belongs");
+	refused_from(
+	    "object = \"CN=A\"; exclude = [ \"OU=B\" ];", "exclude belongs");
+	refused_from("search = \"a\"; kinds = [ \"printer\" ];", "printer");
+	refused_from("search = \" \";", "empty");
+	refused_from("filter = \"cn=a\";", "parentheses");
+	refused_from("filter = \"(cn=a)(cn=b)\";", "parentheses");
+	refused_from("filter = \"(cn=a))(cn=b)\";", "parentheses");
+	refused_from("object = \"nonsense\";", "distinguished name");
+	conf = load("name = \"NORTH\";\n" DIRECTORY,
 	    "export: ( { name = \"a\"; from = ("
-	    " { ou = \"OU=Staff,DC=n\"; },"
-	    " { ou = \"ou=sub,ou=staff,dc=n\"; } ); } );",
-	    "lies in");
-	conf = load(main_text,
-	    "export: ( { name = \"a\"; from = ("
-	    " { ou = \"OU=Staff,DC=n\"; exclude = [ \"OU=Sub,OU=Staff,DC=n\" ];"
-	    " }, { ou = \"OU=Sub,OU=Staff,DC=n\"; scope = \"one\"; } ); } );",
+	    " { ou = \"6f9619ff-8b86-d011-b42d-00c04fc964ff\"; },"
+	    " { search = \"a*\"; kinds = [ \"user\", \"ou\" ]; },"
+	    " { filter = \"(&(cn=a)(sn=b))\"; } ); } );",
 	    &err);
 	if (conf == NULL)
 		fail_msg("%s", err.message);
-	spoke_conf_free(conf);
-	conf = load(main_text,
-	    "export: ( { name = \"a\"; from = ("
-	    " { ou = \"OU=Staff,DC=n\"; scope = \"one\"; },"
-	    " { ou = \"OU=Sub,OU=Staff,DC=n\"; } ); } );",
-	    &err);
-	if (conf == NULL)
-		fail_msg("%s", err.message);
+	b = conf->exports[0].bases;
+	assert_int_equal(conf->exports[0].base_count, 3);
+	assert_int_equal(b[1].kind_set, DIALECT_FIND_USER | DIALECT_FIND_OU);
+	assert_int_equal(b[2].kind_set, DIALECT_FIND_RECIPIENTS);
 	spoke_conf_free(conf);
 }
 
@@ -205,7 +219,7 @@ main(void)
 	    cmocka_unit_test(test_minimal),
 	    cmocka_unit_test(test_transport_follows_the_uri),
 	    cmocka_unit_test(test_refusals),
-	    cmocka_unit_test(test_bases_do_not_overlap),
+	    cmocka_unit_test(test_what_from_says),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

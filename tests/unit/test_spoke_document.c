@@ -78,7 +78,7 @@ test_sample_loads(void **state)
 		path = document_copy_sample(SAMPLE, dir, "spoke.conf", on == 1);
 		if (spoke_conf_load(path, &conf, &err) != 0)
 			fail_msg("%s", err.message);
-		assert_int_equal(conf->export_count, 1);
+		assert_int_equal(conf->export_count, 2);
 		assert_int_equal(conf->import_count, 1);
 		assert_string_equal(conf->exports[0].tag, "NORTH/staff");
 		spoke_conf_free(conf);

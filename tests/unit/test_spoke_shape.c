@@ -159,14 +159,9 @@ find_facts(const struct export_policy *policy, const char *name,
 	const struct search_attribute a = {name, &v, 1};
 	const struct search_entry entry = {
 	    "CN=Anna,OU=Sub,OU=Staff,DC=north,DC=example", &a, 1};
-	const char *const exclude[] = {"ou=sub,ou=STAFF,dc=north,dc=example"};
-	const struct export_base base = {.ou = "OU=Staff,DC=north,DC=example",
-	    .scope = EXPORT_SUBTREE,
-	    .exclude = exclude,
-	    .exclude_count = strcmp(value, "place") == 0 ? 1 : 0};
 
 	memset(out, 0, sizeof(*out));
-	shape_facts_find(policy, &base, &entry, "extensionName", out);
+	shape_facts_find(policy, &entry, "extensionName", out);
 }
 
 static void
@@ -193,9 +188,6 @@ test_facts(void **state)
 	assert_true(f.own);
 	find_facts(&plain, "extensionName", "something", &f);
 	assert_false(f.own);
-	assert_false(f.excluded);
-	find_facts(&plain, "cn", "place", &f);
-	assert_true(f.excluded);
 }
 
 static void

@@ -1,0 +1,219 @@
+#include "spoke/collect_internal.h"
+
+#include <strings.h>
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+static bool
+names_have(const char *const *names, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* What the dialect asks for, the attributes that a policy names, and the one
+ * that tells our own contacts. */
+const char **
+collect_attributes(
+    const struct dialect *dialect, const struct export_policy *policy)
+{
+	const char *const *list = dialect_export_attributes(dialect);
+	const char *provenance = dialect_provenance_attribute(dialect);
+	const char **names;
+	size_t count = 0;
+
+	while (list[count] != NULL)
+		count++;
+	names = mem_calloc(count + policy->allow_count + 2, sizeof(*names));
+	for (size_t i = 0; i < count; i++)
+		names[i] = list[i];
+	for (size_t i = 0; i < policy->allow_count; i++)
+		if (!names_have(names, count, policy->allow[i]))
+			names[count++] = policy->allow[i];
+	if (provenance != NULL && !names_have(names, count, provenance))
+		names[count++] = provenance;
+	return names;
+}
+
+/* An entry that cannot be read keeps the state it had, so that it does not look
+ * deleted; too many of them stop the run. */
+static int
+entry_failed(struct collector *c, const struct id *id, Galr__Kind kind,
+    struct err *cause, struct err *err)
+{
+	struct shape_counts *counts = &c->result->counts;
+	char text[ID_HEX_SIZE] = "unknown";
+	int rc;
+
+	shape_count(counts, kind, SHAPE_ERROR);
+	if (id != NULL)
+		(void)id_format(id, text);
+	log_warn(
+	    "entry not exported object=%s error=\"%s\"", text, cause->message);
+	if (c->intake != NULL &&
+	    counts->reasons[SHAPE_ERROR] > c->policy->max_errors)
+		return err_set(err, ERR_LIMIT,
+		    "more than %llu entries cannot be read (max_errors), the "
+		    "last is %s: %s",
+		    (unsigned long long)c->policy->max_errors, text,
+		    cause->message);
+	if (id == NULL || c->intake == NULL)
+		return 0;
+	buf_reset(&c->body);
+	rc = replica_get(c->replica, id, &c->body, err);
+	if (rc > 0) {
+		collect_feeds_seen(c->feeds, id);
+		rc =
+		    replica_intake_put(c->intake, id, buf_slice(&c->body), err);
+	}
+	return rc < 0 ? -1 : 0;
+}
+
+enum seen { SEEN_NEVER, SEEN_EXCLUDED, SEEN_TAKEN };
+
+/* Is it settled already? One entry of `from` may exclude what another finds. */
+static bool
+seen_before(
+    struct collector *c, const struct id *id, bool excluded, Galr__Kind kind)
+{
+	struct shape_counts *counts = &c->result->counts;
+	uint8_t *seen;
+
+	if (c->seen == NULL)
+		return false;
+	seen = idset_put(c->seen, id);
+	if (*seen == SEEN_TAKEN || (*seen == SEEN_EXCLUDED && excluded))
+		return true;
+	if (*seen == SEEN_EXCLUDED)
+		shape_uncount(counts, kind, SHAPE_EXCLUDED);
+	*seen = excluded ? SEEN_EXCLUDED : SEEN_TAKEN;
+	return false;
+}
+
+static int
+object_take(struct collector *c, const struct id *id, const struct object *raw,
+    const struct shape_facts *facts, struct err *err)
+{
+	struct shape_counts *counts = &c->result->counts;
+	struct object object;
+	struct err cause = {0};
+	enum shape_reason reason;
+
+	reason = shape_object(c->policy, facts, raw, c->arena, &object, counts);
+	if (reason == SHAPE_ERROR) {
+		(void)err_set(&cause, ERR_LIMIT, "too large");
+		return entry_failed(c, id, raw->kind, &cause, err);
+	}
+	if (reason != SHAPE_EXPORTED) {
+		shape_count(counts, raw->kind, reason);
+		return 0;
+	}
+	buf_reset(&c->body);
+	if (object_encode(&object, c->arena, &c->body, &cause) < 0)
+		return entry_failed(c, id, raw->kind, &cause, err);
+	shape_count(counts, raw->kind, SHAPE_EXPORTED);
+	if (c->intake == NULL)
+		return 0;
+	collect_feeds_seen(c->feeds, id);
+	return replica_intake_put(c->intake, id, buf_slice(&c->body), err);
+}
+
+static int
+entry_take(void *arg, const struct scope_hit *hit,
+    const struct search_entry *entry, struct err *err)
+{
+	struct collector *c = arg;
+	struct shape_facts facts = {.excluded = hit->excluded,
+	    .exchange = dialect_kind(c->dialect) == DIALECT_EXCHANGE};
+	struct object raw;
+	struct err cause = {0};
+	Galr__Kind kind = GALR__KIND__KIND_UNSPECIFIED;
+	struct id id;
+
+	arena_reset(c->arena);
+	c->result->found++;
+	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0)
+		return entry_failed(c, NULL, kind, &cause, err);
+	if (dialect_read_object(c->dialect, entry, c->arena, &raw, &cause) < 0)
+		return seen_before(c, &id, hit->excluded, kind)
+			   ? 0
+			   : entry_failed(c, &id, kind, &cause, err);
+	if (seen_before(c, &id, hit->excluded, raw.kind))
+		return 0;
+	shape_facts_find(
+	    c->policy, entry, dialect_provenance_attribute(c->dialect), &facts);
+	return object_take(c, &id, &raw, &facts, err);
+}
+
+/* One that found entries and finds none now is an accident, unless somebody
+ * says that it is not. */
+static int
+from_take(
+    struct collector *c, size_t index, uint64_t *out_entries, struct err *err)
+{
+	const struct export_base *base = &c->policy->bases[index];
+	uint64_t before = 0, start = c->result->found;
+	char text[1024];
+
+	(void)scope_text(base, text, sizeof(text));
+	if (c->intake != NULL && collect_base_before(c, base, &before, err) < 0)
+		return -1;
+	if (scope_read(c->scope, index, c->attributes, entry_take, c, err) < 0)
+		return err_prepend(err, "export from %s", text);
+	*out_entries = c->result->found - start;
+	if (*out_entries == 0 && before > 0 && base->object == NULL &&
+	    !c->options->allow_empty)
+		return err_set(err, ERR_CONFIG,
+		    "export from %s on %s: the search succeeded and found "
+		    "nothing, last time it found %llu entries: see whether the "
+		    "account may still read there; if the place is meant to be "
+		    "empty, run once with --allow-empty",
+		    text, session_uri(c->session), (unsigned long long)before);
+	return 0;
+}
+
+/* One OU cannot find an object twice: then nothing has to be remembered, and
+ * memory does not grow with the forest. */
+static bool
+finds_once(const struct export_policy *p)
+{
+	return p->base_count == 1 &&
+	       (p->bases[0].ou != NULL || p->bases[0].object != NULL);
+}
+
+int
+collect_entries(struct collector *c, uint64_t *entries, struct err *err)
+{
+	/* What was touched may have been read just now. */
+	idset_free(c->seen);
+	c->seen = finds_once(c->policy) ? NULL : idset_new();
+	for (size_t i = 0; i < c->policy->base_count; i++)
+		if (from_take(c, i, &entries[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int
+collect_ids_take(
+    struct collector *c, const struct id *ids, size_t count, struct err *err)
+{
+	return scope_read_ids(
+	    c->scope, ids, count, c->attributes, entry_take, c, err);
+}
+
+int
+collect_prepare(struct collector *c, struct err *err)
+{
+	const struct scope_options options = {.session = c->session,
+	    .dialect = c->dialect,
+	    .policy = c->policy,
+	    .replica = c->replica,
+	    .page_size = c->options->conf->directory.page_size,
+	    .repin = c->options->allow_empty,
+	    .wide = c->options->count_only};
+
+	c->attributes = collect_attributes(c->dialect, c->policy);
+	return scope_open(&options, &c->scope, err);
+}

@@ -1,0 +1,15 @@
+/* Shared by conf.c and conf_export.c. */
+#ifndef SPOKE_CONF_INTERNAL_H
+#define SPOKE_CONF_INTERNAL_H
+
+#include "spoke/conf.h"
+
+extern const struct conf_table conf_export_table;
+
+/* conf_check_fn: a policy or member name, a distinguished name. */
+int conf_check_name(
+    const struct conf_row *row, const void *field, struct err *err);
+int conf_check_dn(
+    const struct conf_row *row, const void *field, struct err *err);
+
+#endif

@@ -1,0 +1,282 @@
+#include "spoke/count.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "spoke/address.h"
+#include "spoke/collect.h"
+#include "spoke/scope.h"
+
+#define COUNT_OUT_MAX (4 * 1024 * 1024)
+#define COUNT_ARENA_MAX (16 * 1024 * 1024)
+
+static void
+count_json(const struct collect_result *r, const char *name, struct buf *out)
+{
+	buf_add_str(out, "{\"policy\":");
+	buf_add_json(out, slice_str(name));
+	buf_addf(out, ",\"objects\":%llu,\"missing\":%llu,\"kinds\":{",
+	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
+	    (unsigned long long)r->missing);
+	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
+		buf_addf(out, "%s\"%s\":{", k == 0 ? "" : ",",
+		    shape_kind_name((Galr__Kind)k));
+		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+			buf_addf(out, "%s\"%s\":%llu", n == 0 ? "" : ",",
+			    shape_reason_key((enum shape_reason)n),
+			    (unsigned long long)r->counts.kinds[k][n]);
+		buf_add_byte(out, '}');
+	}
+	buf_add_str(out, "}}\n");
+}
+
+static void
+count_text(const struct collect_result *r, const char *name, struct buf *out)
+{
+	buf_addf(out, "%-16s", "");
+	for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+		if (r->counts.reasons[n] > 0 || n == SHAPE_EXPORTED)
+			buf_addf(out, "  %s",
+			    shape_reason_text((enum shape_reason)n));
+	buf_add_byte(out, '\n');
+	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
+		const uint64_t *row = r->counts.kinds[k];
+		uint64_t sum = 0;
+
+		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+			sum += row[n];
+		if (sum == 0)
+			continue;
+		buf_addf(out, "%-16s", shape_kind_name((Galr__Kind)k));
+		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+			if (r->counts.reasons[n] > 0 || n == SHAPE_EXPORTED)
+				buf_addf(out, "  %*llu",
+				    (int)strlen(shape_reason_text(
+					(enum shape_reason)n)),
+				    (unsigned long long)row[n]);
+		buf_add_byte(out, '\n');
+	}
+	if (r->missing > 0)
+		buf_addf(out, "%llu single objects do not exist\n",
+		    (unsigned long long)r->missing);
+	buf_addf(out, "%s would export %llu objects\n", name,
+	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
+}
+
+int
+count_policy(const struct spoke_conf *conf, const char *name, bool json)
+{
+	struct collect_options options = {.conf = conf,
+	    .policy = spoke_conf_export(conf, name),
+	    .count_only = true,
+	    .now_ms = clock_now_ms()};
+	struct collect_result result;
+	struct replica *replica = NULL;
+	struct err err = {0};
+	struct buf out;
+	int code = EXIT_FAILED;
+
+	if (options.policy == NULL) {
+		(void)fprintf(stderr,
+		    "galspoke: no export policy is called \"%s\"\n", name);
+		return EXIT_USAGE;
+	}
+	buf_init(&out, COUNT_OUT_MAX);
+	if (collect_replica_open(conf, options.policy, &replica, &err) < 0 ||
+	    collect_run(&options, replica, &result, &err) < 0)
+		goto out;
+	if (json)
+		count_json(&result, options.policy->name, &out);
+	else
+		count_text(&result, options.policy->name, &out);
+	(void)fputs(buf_cstr(&out), stdout);
+	code = EXIT_DONE;
+out:
+	if (code != EXIT_DONE)
+		log_err(&err, "not counted policy=%s", name);
+	buf_fini(&out);
+	replica_close(replica);
+	return code;
+}
+
+/* --- one address --- */
+
+struct explainer {
+	const struct spoke_conf *conf;
+	struct session *session;
+	struct dialect *dialect;
+	struct arena *arena;
+	const struct export_policy *policy;
+	struct scope *scope;
+	struct shape_counts counts;
+	struct buf out;
+	bool json, any;
+};
+
+static void
+verdict(struct explainer *x, const char *dn, bool exported, const char *reason,
+    const char *by)
+{
+	const char *name = x->policy == NULL ? "" : x->policy->name;
+
+	if (!x->json) {
+		buf_addf(&x->out, "%s\n  %s: %s%s%s%s\n", dn, name,
+		    exported ? "" : "not exported: ", reason,
+		    by[0] == '\0' ? "" : ", by ", by);
+	} else {
+		buf_addf(&x->out, "%s{\"dn\":", x->any ? "," : "");
+		buf_add_json(&x->out, slice_str(dn));
+		buf_add_str(&x->out, ",\"policy\":");
+		buf_add_json(&x->out, slice_str(name));
+		buf_addf(&x->out, ",\"exported\":%s,\"reason\":",
+		    exported ? "true" : "false");
+		buf_add_json(&x->out, slice_str(reason));
+		buf_add_str(&x->out, ",\"from\":");
+		buf_add_json(&x->out, slice_str(by));
+		buf_add_byte(&x->out, '}');
+	}
+	x->any = true;
+}
+
+static int
+entry_explain(
+    struct explainer *x, const struct search_entry *entry, struct err *err)
+{
+	struct shape_facts facts = {
+	    .exchange = dialect_kind(x->dialect) == DIALECT_EXCHANGE};
+	struct object raw, object;
+	struct scope_hit hit;
+	enum shape_reason reason;
+	char by[1024];
+	int rc = scope_find(x->scope, entry, &hit, err);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 0) {
+		verdict(x, entry->dn, false, "no entry of from finds it", "");
+		return 0;
+	}
+	arena_reset(x->arena);
+	facts.excluded = hit.excluded;
+	if (dialect_read_object(x->dialect, entry, x->arena, &raw, err) < 0)
+		return -1;
+	shape_facts_find(
+	    x->policy, entry, dialect_provenance_attribute(x->dialect), &facts);
+	reason = shape_object(
+	    x->policy, &facts, &raw, x->arena, &object, &x->counts);
+	verdict(x, entry->dn, reason == SHAPE_EXPORTED,
+	    shape_reason_text(reason),
+	    scope_text(&x->policy->bases[hit.from], by, sizeof(by)));
+	return 0;
+}
+
+static int
+forest_explain(struct explainer *x, const char *filter,
+    const char *const *attributes, struct err *err)
+{
+	struct search_options options = {.scope = SEARCH_SUBTREE,
+	    .filter = filter,
+	    .attributes = attributes,
+	    .page_size = x->conf->directory.page_size};
+	size_t count;
+	const char *const *contexts = dialect_contexts(x->dialect, &count);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		struct search *search = NULL;
+		struct search_entry entry;
+
+		options.base = contexts[i];
+		if (search_open(x->session, &options, &search, err) < 0)
+			return -1;
+		while ((rc = search_step(search, &entry, err)) > 0 &&
+		       (rc = entry_explain(x, &entry, err)) == 0)
+			;
+		search_close(search);
+	}
+	return rc;
+}
+
+static int
+policy_explain(struct explainer *x, const struct export_policy *policy,
+    const char *filter, struct err *err)
+{
+	struct scope_options options = {.session = x->session,
+	    .dialect = x->dialect,
+	    .policy = policy,
+	    .page_size = x->conf->directory.page_size,
+	    .wide = true};
+	const char **attributes = collect_attributes(x->dialect, policy);
+	int rc = -1;
+
+	x->policy = policy;
+	if (collect_replica_open(x->conf, policy, &options.replica, err) == 0 &&
+	    scope_open(&options, &x->scope, err) == 0)
+		rc = forest_explain(x, filter, attributes, err);
+	scope_close(x->scope);
+	x->scope = NULL;
+	replica_close(options.replica);
+	free(attributes);
+	return rc;
+}
+
+static int
+address_explain(struct explainer *x, struct slice mail, struct err *err)
+{
+	const struct spoke_directory *d = &x->conf->directory;
+	struct buf filter;
+	int rc = -1;
+
+	buf_init(&filter, 16 * 1024);
+	if (spoke_conf_session_open(x->conf, &x->session, err) < 0 ||
+	    dialect_open(
+		x->session, d->dialect, d->provenance, &x->dialect, err) < 0)
+		goto out;
+	dialect_mail_filter(x->dialect, mail, &filter);
+	rc = buf_check(&filter, "address", err);
+	for (size_t i = 0; rc == 0 && i < x->conf->export_count; i++)
+		rc = policy_explain(
+		    x, &x->conf->exports[i], buf_cstr(&filter), err);
+out:
+	buf_fini(&filter);
+	return rc;
+}
+
+int
+count_explain(const struct spoke_conf *conf, const char *address, bool json)
+{
+	struct explainer x = {.conf = conf, .json = json};
+	struct slice mail = slice_trim(slice_str(address));
+	struct err err = {0};
+	int code = EXIT_FAILED;
+
+	if (!address_smtp_valid(mail)) {
+		(void)fprintf(
+		    stderr, "galspoke: \"%s\" is no mail address\n", address);
+		return EXIT_USAGE;
+	}
+	if (conf->export_count == 0) {
+		(void)fputs("galspoke: there is no export policy\n", stderr);
+		return EXIT_FAILED;
+	}
+	buf_init(&x.out, COUNT_OUT_MAX);
+	x.arena = arena_new(COUNT_ARENA_MAX);
+	if (address_explain(&x, mail, &err) < 0)
+		log_err(&err, "not explained address=%s", address);
+	else if (json)
+		(void)printf("[%s]\n", buf_cstr(&x.out));
+	else if (x.any)
+		(void)fputs(buf_cstr(&x.out), stdout);
+	else
+		(void)fprintf(stderr,
+		    "galspoke: no entry of the directory has the address %s, "
+		    "or the account may not see it\n",
+		    address);
+	if (err.class == ERR_NONE && x.any)
+		code = EXIT_DONE;
+	arena_free(x.arena);
+	dialect_close(x.dialect);
+	session_close(x.session);
+	buf_fini(&x.out);
+	return code;
+}

@@ -1,0 +1,251 @@
+"""What goes out: entries of `from`, reasons, and who receives it."""
+
+import pytest
+
+POLICY = '''export: (
+	{{
+		name = "staff";
+		tag = "{name}/staff";
+		from = ( %s );
+		{export_extra}
+	}}
+);
+'''
+
+
+def unit(directory, name, parent=None):
+    return directory.add('OU=%s,%s' % (name, parent or directory.staff),
+                         {'objectClass': 'organizationalUnit', 'ou': name})
+
+
+def person(directory, number, parent, **more):
+    """Someone in that OU; returns the DN."""
+    made = directory.add_person(number, **more)
+    rdn = made[:-len(directory.staff) - 1]
+    if parent != directory.staff:
+        directory.rename(made, rdn, parent)
+    return '%s,%s' % (rdn, parent)
+
+
+def mail_of(directory, dn):
+    return directory.read(dn, ['mail'])['mail'][0].decode()
+
+
+def exported(spoke):
+    """The mail addresses that the next run would send."""
+    said = {}
+    rows = spoke.ldap.search(spoke.ldap.base, '(mail=*)', ['mail'])
+    for entry in rows.values():
+        mail = entry['mail'][0].decode()
+        verdicts = spoke.json('explain', mail)
+        said[mail] = any(v['exported'] for v in verdicts)
+    return {mail for mail, out in said.items() if out}
+
+
+def policy(spoke, text, **more):
+    spoke.write_policies(POLICY % text.replace('{', '{{').replace('}', '}}'),
+                         **more)
+
+
+@pytest.fixture
+def north(star, clean):
+    return star.spoke('north', clean['north'])
+
+
+def counted(spoke):
+    return spoke.json('count', 'staff')
+
+
+def test_units_and_levels(north):
+    d = north.ldap
+    inner = unit(d, 'Inner')
+    deep = unit(d, 'Deep', inner)
+    secret = unit(d, 'Secret')
+    top, mid, low, hush = (mail_of(d, person(d, n, where)) for n, where in
+                           enumerate((d.staff, inner, deep, secret)))
+    for scope, want in (('one', {top}), ('below', {mid, low, hush}),
+                        ('subtree', {top, mid, low, hush})):
+        policy(north, '{ ou = "%s"; scope = "%s"; }' % (d.staff, scope))
+        assert exported(north) == want, scope
+        assert counted(north)['objects'] == len(want), scope
+    policy(north, '{ ou = "%s"; exclude = [ "%s" ]; }' % (d.staff, secret))
+    assert exported(north) == {top, mid, low}
+    assert counted(north)['kinds']['user']['excluded'] == 1
+    # Another entry wants what the first excludes, and finds one twice.
+    policy(north, '{ ou = "%s"; exclude = [ "%s" ]; }, { ou = "%s"; }, '
+           '{ ou = "%s"; }' % (d.staff, secret, inner, secret))
+    assert exported(north) == {top, mid, low, hush}
+    said = counted(north)
+    assert said['objects'] == 4 and said['kinds']['user']['excluded'] == 0
+    policy(north, '{ ou = "%s"; exclude = [ "OU=Typo,%s" ]; }' % (
+        d.staff, d.staff))
+    assert 'does not exist' in north.do('count', 'staff', expect=1).text
+
+
+def test_searches_and_objects(north):
+    d = north.ldap
+    inner = unit(d, 'Sales (Inner)')
+    one = person(d, 1, d.staff, displayName='Star * Person')
+    two = person(d, 2, inner, department='Press')
+    three = person(d, 3, d.staff, title='Counsel', department='Legal')
+    mails = one_mail, two_mail, three_mail = [
+        mail_of(d, dn) for dn in (one, two, three)]
+    d.add_group('Star Group', 'star.group@north.example')
+    policy(north, '{ search = "Star *"; kinds = [ "user" ]; }')
+    assert exported(north) == {one_mail}
+    policy(north, '{ search = "star*"; }')
+    assert exported(north) == {one_mail, 'star.group@north.example'}
+    policy(north, '{ search = "%s"; }' % two_mail.split('@')[0][1:])
+    assert exported(north) == set()
+    policy(north, '{ search = "%s*"; }' % two_mail.split('@')[0])
+    assert exported(north) == {two_mail}
+    # A parenthesis is no syntax, and a found OU gives what is in it.
+    policy(north, '{ search = "Sales (*"; kinds = [ "ou" ]; }')
+    assert exported(north) == {two_mail}
+    policy(north, '{ search = "*"; kinds = [ "user" ]; exclude = [ "%s" ]; }'
+           % inner)
+    assert exported(north) == {one_mail, three_mail}
+    policy(north, '{ filter = "(|(department=Press)(title=Counsel))"; }, '
+           '{ object = "%s"; }' % three)
+    assert exported(north) == {two_mail, three_mail}
+    assert counted(north)['objects'] == 2
+    policy(north, '{ filter = "(cn=a=(b))"; }')
+    said = north.do('count', 'staff', expect=(0, 1))
+    assert said.status == 1 or '0 objects' in said.out
+    assert len(set(mails)) == 3
+
+
+def test_pinned_by_id(star, clean):
+    d = clean['north']
+    inner = unit(d, 'Inner')
+    secret = unit(d, 'Secret')
+    alone = person(d, 1, secret)
+    first = person(d, 2, inner)
+    person(d, 3, secret)
+    north, south = star.join('north', d), star.join('south', clean['south'])
+    policy(north, '{ ou = "%s"; exclude = [ "%s" ]; }, { object = "%s"; }'
+           % (d.staff, secret, alone))
+    want = {mail_of(d, alone), mail_of(d, first)}
+    north.export()
+    south.fetch()
+    star.expect(south, want)
+    # Renamed and moved: nothing changes for the others.
+    d.rename(secret, 'OU=Silent', inner)
+    alone = alone.replace(secret, 'OU=Silent,' + inner)
+    d.rename(alone, 'CN=Someone Else')
+    said = north.export()
+    assert '0 added' in said.out and '0 deleted' in said.out, said
+    policy(north, '{ ou = "%s"; }, { object = "%s"; }' % (inner, first))
+    north.export()
+    d.rename(inner, 'OU=Elsewhere')
+    place = 'OU=Elsewhere,' + d.staff
+    said = north.export()
+    assert ' 0 deleted' in said.out, said
+    # A single object that vanishes is a warning, an OU stops the run.
+    d.delete(first.replace(inner, place))
+    said = north.export()
+    assert '1 deleted' in said.out and 'does not exist' in said.text, said
+    d.empty(place)
+    d.delete(place)
+    said = north.export(expect=1)
+    assert 'vanished' in said.text, said
+    unit(d, 'Inner')
+    assert 'vanished' in north.export(expect=1).text
+    north.do('run', 'staff', '--allow-empty')
+
+
+def test_one_reason_each(north):
+    d = north.ldap
+    fine = mail_of(d, person(d, 1, d.staff))
+    hidden = mail_of(d, person(d, 2, d.staff,
+                               msExchHideFromAddressLists='TRUE',
+                               extensionAttribute3='x'))
+    marked = mail_of(d, person(d, 3, d.staff,
+                               msExchHideFromAddressLists='TRUE',
+                               extensionAttribute15='nogalsync'))
+    d.add_person(4, mail=None, proxyAddresses=None)
+    d.add_group('Nobody', 'nobody@north.example')
+    d.add('CN=Mute,' + d.staff, {'objectClass': 'group', 'cn': 'Mute',
+                                 'sAMAccountName': 'Mute', 'groupType': '8'})
+    policy(north, '{ ou = "%s"; }' % d.staff)
+    said = counted(north)
+    assert said['objects'] == 2
+    users = said['kinds']['user']
+    assert (users['exported'], users['hidden'], users['marked'],
+            users['no_address']) == (1, 1, 1, 1)
+    assert said['kinds']['group']['exported'] == 1
+    assert said['kinds']['group']['no_address'] == 1
+    total = sum(n for row in said['kinds'].values() for n in row.values())
+    assert total == 6
+    text = north.do('count', 'staff').out
+    assert 'staff would export 2 objects' in text
+    assert 'hidden from address lists' in text
+    for mail, words in ((fine, ': exported, by OU ' + d.staff),
+                        (hidden, 'hidden from address lists'),
+                        (marked, 'marked not to be exported')):
+        assert words in north.do('explain', mail).out
+    assert 'no entry' in north.do('explain', 'who@north.example',
+                                  expect=1).text
+    north.do('explain', 'nonsense', expect=2)
+    north.do('count', 'nothing', expect=2)
+
+
+def test_audience(star, clean):
+    clean['north'].populate(3)
+    north = star.join('north', clean['north'],
+                      export_extra='audience = [ "SOUTH" ];')
+    south = star.join('south', clean['south'])
+    west = star.join('west', clean['west'])
+    mails = [e['mail'][0].decode() for e in clean['north'].search(
+        clean['north'].staff, '(mail=*)', ['mail']).values()]
+    assert 'nobody' in north.do('who-sees', mails[0], expect=1).text
+    star.sync()
+    star.sync()
+    star.expect(south, mails)
+    star.expect(west, [])
+    for said in (north.json('who-sees', mails[0]),
+                 star.hub.json('who-sees', mails[0].upper())):
+        assert [row['members'] for row in said] == [['SOUTH']], said
+        assert not said[0]['everybody']
+    assert 'SOUTH' in north.do('who-sees', mails[1]).out
+    assert 'WEST' not in star.hub.do('who-sees', mails[1]).out
+    north.write_policies()
+    star.sync()
+    star.sync()
+    star.expect(west, mails)
+    assert sorted(star.hub.json('who-sees', mails[0])[0]['members']) == [
+        'SOUTH', 'WEST']
+    assert 'nobody' in star.hub.do('who-sees', 'x@north.example').out
+
+
+def test_openldap(star, openldap):
+    d = openldap
+    for place in (d.staff, d.partners):
+        d.empty(place)
+    d.populate(6)
+    inner = d.add('ou=Inner,' + d.staff, {'objectClass': 'organizationalUnit',
+                                          'ou': 'Inner'})
+    rows = {dn: e['mail'][0].decode() for dn, e in d.search(
+        d.staff, '(mail=*)', ['mail']).items()}
+    moved, alone = sorted(rows)[:2]
+    entry = d.read(moved)
+    d.delete(moved)
+    d.add('%s,%s' % (moved.split(',')[0], inner), entry)
+    east = star.spoke('east', d)
+    policy(east, '{ ou = "%s"; exclude = [ "%s" ]; }' % (d.staff, inner))
+    assert exported(east) == set(rows.values()) - {rows[moved]}
+    policy(east, '{ search = "inn*"; kinds = [ "ou" ]; }, '
+           '{ object = "%s"; }' % alone)
+    assert exported(east) == {rows[moved], rows[alone]}
+    policy(east, '{ search = "%s"; }' % rows[alone])
+    assert exported(east) == {rows[alone]}
+    east.do('init')
+    east.do('join', star.hub.invite('EAST', [d.domain]))
+    policy(east, '{ ou = "%s"; }' % inner)
+    east.export()
+    d.rename(inner, 'ou=Renamed')
+    said = east.export()
+    assert ' 0 deleted' in said.out, said
+    d.empty('ou=Renamed,' + d.staff)
+    d.delete('ou=Renamed,' + d.staff)
+    assert 'vanished' in east.export(expect=1).text
