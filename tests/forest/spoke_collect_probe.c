@@ -29,8 +29,8 @@ print_result(const struct collect_result *r, struct replica *replica)
 	    (unsigned long long)r->changes.added,
 	    (unsigned long long)r->changes.modified,
 	    (unsigned long long)r->changes.deleted,
-	    (unsigned long long)r->counts.entries,
-	    (unsigned long long)state.count, buf_cstr(&root));
+	    (unsigned long long)r->found, (unsigned long long)state.count,
+	    buf_cstr(&root));
 	buf_fini(&root);
 }
 
