@@ -63,11 +63,11 @@ range_parse(const char *name, size_t *out_name_len, struct range *out)
 }
 
 static int
-range_error(struct session *session, const char *dn, const char *name,
+range_error(const struct range_source *source, const char *name,
     const char *cause, struct err *err)
 {
 	return err_set(err, ERR_BAD_DATA, "%s: values of %s of \"%s\": %s",
-	    session_uri(session), name, dn, cause);
+	    session_uri(source->session), name, source->dn, cause);
 }
 
 /* The part of `entry` that continues `name` at `low`; NULL when the server
@@ -124,7 +124,7 @@ part_add(struct collected *all, const struct search_attribute *part,
 
 /* Base search for the part from range->high + 1 on. */
 static int
-part_read(struct session *session, const char *dn, const char *name,
+part_read(const struct range_source *source, const char *name,
     struct range *range, struct collected *all, struct arena *arena,
     struct err *err)
 {
@@ -135,40 +135,39 @@ part_read(struct session *session, const char *dn, const char *name,
 	struct search_entry entry;
 	int rc;
 
-	rc = search_read_raw(session, dn, attributes, arena, &entry, err);
+	rc = search_read_raw(source, attributes, arena, &entry, err);
 	free(option);
 	if (rc < 0)
 		return -1;
 	part = rc == 0 ? NULL : part_find(&entry, name, low, range);
 	if (part == NULL)
-		return range_error(session, dn, name,
+		return range_error(source, name,
 		    "the server does not continue the range", err);
 	if (part_add(all, part, range, arena) != 0)
-		return range_error(session, dn, name, "the range is cut", err);
+		return range_error(source, name, "the range is cut", err);
 	return 0;
 }
 
 static int
-range_follow(struct session *session, const char *dn,
-    struct search_attribute *first, struct range range, struct arena *arena,
-    struct err *err)
+range_follow(const struct range_source *source, struct search_attribute *first,
+    struct range range, struct arena *arena, struct err *err)
 {
 	struct collected all = {NULL, 0, 0};
 	struct slice *values;
 	int rc = -1;
 
 	if (range.low != 0 || part_add(&all, first, &range, arena) != 0) {
-		range_error(session, dn, first->name, "the range is cut", err);
+		range_error(source, first->name, "the range is cut", err);
 		goto out;
 	}
 	while (range.high != SIZE_MAX) {
-		if (part_read(session, dn, first->name, &range, &all, arena,
-			err) != 0)
+		if (part_read(source, first->name, &range, &all, arena, err) !=
+		    0)
 			goto out;
 	}
 	values = arena_calloc(arena, all.count, sizeof(*values));
 	if (values == NULL) {
-		range_error(session, dn, first->name, "too many", err);
+		range_error(source, first->name, "too many", err);
 		goto out;
 	}
 	memcpy(values, all.values, all.count * sizeof(*values));
@@ -195,7 +194,7 @@ has_twin(const struct search_attribute *attributes, size_t count, size_t self)
 }
 
 static int
-attribute_complete(struct session *session, const char *dn, struct arena *arena,
+attribute_complete(const struct range_source *source, struct arena *arena,
     struct search_attribute *a, struct err *err)
 {
 	struct range range;
@@ -206,26 +205,24 @@ attribute_complete(struct session *session, const char *dn, struct arena *arena,
 		return 0;
 	ranged = range_parse(a->name, &len, &range);
 	if (ranged < 0)
-		return range_error(
-		    session, dn, a->name, "malformed range", err);
+		return range_error(source, a->name, "malformed range", err);
 	a->name = (const char *)arena_dup(arena, slice_make(a->name, len)).data;
 	if (a->name == NULL)
 		return err_set(err, ERR_LIMIT, "entry too large");
 	if (ranged == 0)
 		return 0;
-	return range_follow(session, dn, a, range, arena, err);
+	return range_follow(source, a, range, arena, err);
 }
 
 int
-range_complete(struct session *session, const char *dn, struct arena *arena,
+range_complete(const struct range_source *source, struct arena *arena,
     struct search_attribute *attributes, size_t *count, struct err *err)
 {
 	size_t i, kept = 0;
 	bool empty = false;
 
 	for (i = 0; i < *count; i++) {
-		if (attribute_complete(
-			session, dn, arena, &attributes[i], err) != 0)
+		if (attribute_complete(source, arena, &attributes[i], err) != 0)
 			return -1;
 		empty = empty || attributes[i].value_count == 0;
 	}

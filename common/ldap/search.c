@@ -12,6 +12,7 @@
  * filter is slow). */
 #define SEARCH_EMPTY_PAGES 10000
 #define OID_SHOW_DELETED "1.2.840.113556.1.4.417"
+#define OID_EXTENDED_DN "1.2.840.113556.1.4.529"
 
 enum search_state { SEARCH_NEW, SEARCH_RUNNING, SEARCH_ENDED, SEARCH_FAILED };
 
@@ -24,6 +25,7 @@ struct search {
 	enum search_scope scope;
 	unsigned page_size;
 	bool show_deleted;
+	bool extended_dn;
 	bool raw; /* ranges and options stay as they came */
 	int msgid;
 	LDAPMessage *message; /* of the present entry */
@@ -67,6 +69,7 @@ search_open(struct session *session, const struct search_options *options,
 	search->scope = options->scope;
 	search->page_size = options->page_size;
 	search->show_deleted = options->show_deleted;
+	search->extended_dn = options->extended_dn;
 	search->msgid = -1;
 	search->arena = arena_new(SEARCH_ENTRY_MAX);
 	buf_init(&search->cookie, 64 * 1024);
@@ -134,8 +137,9 @@ static int
 search_send(struct search *search, struct err *err)
 {
 	LDAP *ld = session_handle(search->session);
-	LDAPControl *page = NULL, *controls[3] = {NULL, NULL, NULL};
+	LDAPControl *page = NULL, *controls[4] = {NULL, NULL, NULL, NULL};
 	LDAPControl deleted = {(char *)OID_SHOW_DELETED, {0, NULL}, 1};
+	LDAPControl extended = {(char *)OID_EXTENDED_DN, {0, NULL}, 1};
 	struct berval cookie = {
 	    search->cookie.len, (char *)search->cookie.data};
 	size_t n = 0;
@@ -150,6 +154,8 @@ search_send(struct search *search, struct err *err)
 	}
 	if (search->show_deleted)
 		controls[n++] = &deleted;
+	if (search->extended_dn)
+		controls[n++] = &extended;
 	code = ldap_search_ext(ld, search->base, (int)search->scope,
 	    search->filter, search->attributes, 0, controls, NULL, NULL,
 	    LDAP_NO_LIMIT, &search->msgid);
@@ -230,10 +236,21 @@ attributes_decode(struct search *search, struct search_attribute **out,
 	return 0;
 }
 
+/* The plain name in "<GUID=...>;<SID=...>;DN". */
+static const char *
+dn_plain(const char *dn)
+{
+	while (dn[0] == '<' && strchr(dn, ';') != NULL)
+		dn = strchr(dn, ';') + 1;
+	return dn;
+}
+
 static int
 entry_decode(struct search *search, struct search_entry *out, struct err *err)
 {
 	LDAP *ld = session_handle(search->session);
+	struct range_source source = {
+	    .session = search->session, .extended_dn = search->extended_dn};
 	struct search_attribute *attributes = NULL;
 	struct berval dn;
 	size_t n = 0;
@@ -246,13 +263,14 @@ entry_decode(struct search *search, struct search_entry *out, struct err *err)
 		return search_bad(search, err, "NUL in an entry's name");
 	if (attributes_decode(search, &attributes, &n, err) != 0)
 		return -1;
-	if (!search->raw && range_complete(search->session, dn.bv_val,
-				search->arena, attributes, &n, err) != 0) {
+	out->dn = search->extended_dn ? dn_plain(dn.bv_val) : dn.bv_val;
+	source.dn = out->dn;
+	if (!search->raw &&
+	    range_complete(&source, search->arena, attributes, &n, err) != 0) {
 		search->state = SEARCH_FAILED;
 		return -1;
 	}
 	INVARIANT(attributes != NULL || n == 0);
-	out->dn = dn.bv_val;
 	out->attributes = attributes;
 	out->attribute_count = n;
 	search->entries++;
@@ -462,14 +480,17 @@ search_read(struct session *session, const char *dn,
 }
 
 int
-search_read_raw(struct session *session, const char *dn,
+search_read_raw(const struct range_source *source,
     const char *const *attributes, struct arena *arena,
     struct search_entry *out_entry, struct err *err)
 {
-	struct search_options options = {
-	    .base = dn, .scope = SEARCH_BASE, .attributes = attributes};
+	struct search_options options = {.base = source->dn,
+	    .scope = SEARCH_BASE,
+	    .attributes = attributes,
+	    .extended_dn = source->extended_dn};
 
-	return read_with(session, &options, true, arena, out_entry, err);
+	return read_with(
+	    source->session, &options, true, arena, out_entry, err);
 }
 
 const struct search_attribute *

@@ -32,6 +32,9 @@ struct search_options {
 	const char *const *attributes; /* NULL-terminated */
 	unsigned page_size;            /* 0: not paged; default 1000 */
 	bool show_deleted;             /* AD's 1.2.840.113556.1.4.417 */
+	/* AD's 1.2.840.113556.1.4.529: values that are names come as
+	 * "<GUID=...>;<SID=...>;DN" (MS-ADTS 3.1.1.3.4.1.5). */
+	bool extended_dn;
 };
 
 struct search;
