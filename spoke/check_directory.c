@@ -39,8 +39,7 @@ check_from(struct directory *d, const struct export_policy *p,
 	(void)scope_text(&p->bases[index], text, sizeof(text));
 	if (scope_read(scope, index, none, entry_count, &count, &err) < 0)
 		check_say(d->check, CHECK_PROBLEM, p->name,
-		    "cannot read %s: %s; see that the account may read there",
-		    text, err.message);
+		    "cannot read %s: %s", text, err.message);
 	else if (count == 0)
 		check_say(d->check, CHECK_WARNING, p->name,
 		    "%s holds nothing that could be exported, or the account "

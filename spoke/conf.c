@@ -165,7 +165,7 @@ static const struct conf_row directory_rows[] = {
     {"timeout", CONF_DURATION, CONF_FIELD(struct spoke_directory, timeout_ms),
 	.text = "2m", .min = CLOCK_SECOND_MS, .max = CLOCK_HOUR_MS},
     {"page_size", CONF_INT, CONF_FIELD(struct spoke_directory, page_size),
-	.text = "1000", .min = 1, .max = 100000},
+	.text = "1000", .min = 0, .max = 100000},
 };
 static const struct conf_table directory_table = CONF_TABLE_CHECK(
     "directory", struct spoke_directory, directory_rows, complete_directory);
@@ -353,6 +353,24 @@ tags_complete(struct spoke_conf *conf, struct err *err)
 	return 0;
 }
 
+/* Targets choose streams by tag: two under one name cannot be told apart. */
+static int
+tags_check(const struct spoke_conf *conf, struct err *err)
+{
+	for (size_t i = 0; i < conf->export_count; i++)
+		for (size_t k = 0; k < i; k++) {
+			const struct export_policy *a = &conf->exports[k];
+			const struct export_policy *b = &conf->exports[i];
+
+			if (strcasecmp(a->tag, b->tag) == 0)
+				return err_set(err, ERR_CONFIG,
+				    "%s: exports \"%s\" and \"%s\" have one "
+				    "tag, \"%s\": change tag in one of them",
+				    conf->policies, a->name, b->name, a->tag);
+		}
+	return 0;
+}
+
 int
 spoke_conf_load(const char *path, struct spoke_conf **out_conf, struct err *err)
 {
@@ -365,7 +383,7 @@ spoke_conf_load(const char *path, struct spoke_conf **out_conf, struct err *err)
 	conf->arena = arena;
 	conf->path = arena_strdup(arena, path);
 	if (policies_load(conf, err) < 0 || names_check(conf, err) < 0 ||
-	    tags_complete(conf, err) < 0)
+	    tags_complete(conf, err) < 0 || tags_check(conf, err) < 0)
 		goto fail;
 	*out_conf = conf;
 	return 0;

@@ -106,9 +106,10 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 			    base->exclude[i]);
 		else if (rc == 0)
 			return err_set(err, ERR_CONFIG,
-			    "exclude \"%s\" does not exist on %s: correct it, "
-			    "so that nothing goes out by mistake",
-			    base->exclude[i], session_uri(s->options.session));
+			    "exclude \"%s\" does not exist on %s: correct it "
+			    "in policy %s, so that nothing goes out by mistake",
+			    base->exclude[i], session_uri(s->options.session),
+			    s->options.policy->name);
 	}
 	if (base->ou == NULL && base->object == NULL)
 		return filter_build(s, from, err) < 0
@@ -133,8 +134,8 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 		    base->ou, session_uri(s->options.session));
 	return err_set(err, ERR_CONFIG,
 	    "export from %s on %s: there is no such OU, or the account may not "
-	    "read it: correct it in the policy",
-	    base->ou, session_uri(s->options.session));
+	    "read it: correct ou in from of policy %s",
+	    base->ou, session_uri(s->options.session), s->options.policy->name);
 }
 
 int

@@ -81,7 +81,7 @@ credentials_cure(const char *diagnostic)
 		const char *mark;
 		const char *cure;
 	} reasons[] = {
-	    {"data 525", "the account does not exist: check bind"},
+	    {"data 525", "the account does not exist: check user"},
 	    {"data 530", "the account may not log on at this hour"},
 	    {"data 532", "the password has expired: set a new one"},
 	    {"data 533", "the account is disabled: enable it"},
@@ -95,7 +95,7 @@ credentials_cure(const char *diagnostic)
 		if (strstr(diagnostic, reasons[i].mark) != NULL)
 			return reasons[i].cure;
 	}
-	return "wrong name or password: check bind and password_file";
+	return "wrong name or password: check user and password_file";
 }
 
 /* What a person should do about a result code; "" when nothing is known. */
@@ -115,11 +115,19 @@ code_cure(int code, const char *diagnostic)
 		return "the account lacks rights: grant them";
 	case LDAP_SIZELIMIT_EXCEEDED:
 	case LDAP_ADMINLIMIT_EXCEEDED:
-		return "raise the server's limit for this account";
+		return "let this account read everything in pages of "
+		       "page_size entries: raise the server's limit for it "
+		       "(slapd: limits ... size.prtotal=unlimited), or lower "
+		       "page_size";
 	case LDAP_UNAVAILABLE_CRITICAL_EXTENSION:
-		return "the server cannot page or lacks a control";
+		return "the server lacks a control; when it cannot give "
+		       "results in pages, set page_size = 0";
 	case LDAP_NO_SUCH_OBJECT:
 		return "there is no such entry, or the account cannot see it";
+	case LDAP_REFERRAL:
+		return "this lies on another server, and referrals are not "
+		       "followed: set uri to that server, or choose a place "
+		       "that is here";
 	case LDAP_SERVER_DOWN:
 	case LDAP_CONNECT_ERROR:
 		return "check address, port, firewall and that the server "

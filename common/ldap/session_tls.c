@@ -54,7 +54,7 @@ certificate_fault(X509 *certificate, const char *uri)
 		       "clocks";
 	if (!certificate_names(certificate, uri))
 		return "the server's certificate is for another host name: "
-		       "write a name in the URI that it carries";
+		       "write a name in uri that it carries";
 	return "the server's certificate is not trusted: set ca to the "
 	       "certificate of its authority";
 }

@@ -29,11 +29,12 @@ rootpw {admin_password}
 directory {home}/data
 maxsize {maxsize}
 envflags {envflags}
-limits dn.exact="{service_dn}" size.soft=1000 size.hard=1000 size.prtotal=unlimited
+limits dn.exact="{service_dn}" {limits}
 index objectClass,entryUUID,entryCSN eq
 index uid,mail,labeledURI eq
 index cn eq
 access to attrs=userPassword by anonymous auth by * none
+{access}
 access to dn.subtree="{partners}" by dn.exact="{service_dn}" write by * none
 access to * by dn.exact="{service_dn}" read by * none
 overlay syncprov
@@ -41,13 +42,18 @@ syncprov-checkpoint 100 10
 syncprov-sessionlog 10000
 {overlays}'''
 
+# access and limits: what comes before the general rules, and of the service
+# account.
+SETTINGS = {'maxsize': 4 << 30, 'envflags': 'nosync', 'extra': '',
+            'overlays': '', 'access': '',
+            'limits': 'size.soft=1000 size.hard=1000 size.prtotal=unlimited'}
+
 
 class Slapd(Directory):
     contact_filter = '(objectClass=inetOrgPerson)'
 
     def __init__(self, name, address, authority, scratch, domain=None,
-                 maxsize=4 << 30, extra='', overlays='',
-                 envflags='nosync'):
+                 **settings):
         super().__init__()
         self.name, self.address = name, address
         self.behind = net.relay_address(address)
@@ -67,23 +73,33 @@ class Slapd(Directory):
         self.service_dn = 'cn=svc-galrelay,' + self.base
         self.service_password = 'Passw0rd.relay'
         self.password_file = os.path.join(scratch, name + '.password')
-        self.settings = {'maxsize': maxsize, 'extra': extra,
-                         'overlays': overlays, 'envflags': envflags}
         self.child = None
-        self._configure()
-
-    def _configure(self):
+        self.conf = os.path.join(self.home, 'slapd.conf')
         os.makedirs(os.path.join(self.home, 'data'), mode=0o700)
         key, cert = self.authority.issue('ldap.' + self.domain, self.address,
                                           self.behind)
-        self.conf = os.path.join(self.home, 'slapd.conf')
+        self.settings = {**SETTINGS, 'key': key, 'cert': cert, **settings}
+        self.configure()
+        self.write_secret(self.password_file, self.service_password)
+
+    def configure(self, **settings):
+        """Writes the configuration, with some of SETTINGS, key and cert
+        changed; it counts from the next start."""
+        settings = dict(self.settings, **settings)
+        assert set(settings) == set(SETTINGS) | {'key', 'cert'}, settings
         with open(self.conf, 'w') as out:
             out.write(CONFIGURATION.format(
-                home=self.home, ca=self.ca, key=key, cert=cert,
-                base=self.base, partners=self.partners,
-                admin_dn=self.admin_dn, admin_password=self.admin_password,
-                service_dn=self.service_dn, **self.settings))
-        self.write_secret(self.password_file, self.service_password)
+                home=self.home, ca=self.ca, base=self.base,
+                partners=self.partners, admin_dn=self.admin_dn,
+                admin_password=self.admin_password,
+                service_dn=self.service_dn, **settings))
+
+    def restart(self, **settings):
+        """Another configuration, the same entries; without settings the
+        first one again."""
+        self.stop()
+        self.configure(**settings)
+        return self.start()
 
     def skeleton(self):
         return [
@@ -118,6 +134,12 @@ class Slapd(Directory):
         return self
 
     def start(self, keep=False, pass_fds=()):
+        self.launch(keep, pass_fds)
+        self.wait()
+        return self
+
+    def launch(self, keep=False, pass_fds=()):
+        """Without waiting until it answers."""
         if not os.path.exists(os.path.join(self.home, 'data', 'data.mdb')):
             self.slapadd()
         self.child = process.start(
@@ -125,8 +147,6 @@ class Slapd(Directory):
              'ldap://%s:%d ldaps://%s:%d' % (self.address, self.port,
                                              self.address, self.tls_port)],
             self.log, keep=keep, pass_fds=pass_fds)
-        self.wait()
-        return self
 
     def stop(self):
         self.close()

@@ -4,8 +4,8 @@ import os
 import subprocess
 
 
-def _openssl(*argv):
-    subprocess.run(('openssl',) + argv, check=True,
+def _openssl(*argv, wrap=()):
+    subprocess.run(tuple(wrap) + ('openssl',) + argv, check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -23,8 +23,9 @@ class Authority:
                      '-addext', 'keyUsage=critical,keyCertSign,cRLSign',
                      '-keyout', self.key, '-out', self.ca)
 
-    def issue(self, name, *addresses):
-        """Key and certificate for a server known by name and addresses."""
+    def issue(self, name, *addresses, days=30, wrap=()):
+        """Key and certificate for a server known by name and addresses.
+        `wrap` comes before the program that signs: faketime."""
         base = os.path.join(self.directory, name)
         key, request, cert, extensions = (
             base + end for end in ('.key', '.csr', '.pem', '.ext'))
@@ -37,7 +38,7 @@ class Authority:
                  'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=' + name,
                  '-keyout', key, '-out', request)
         _openssl('x509', '-req', '-in', request, '-CA', self.ca, '-CAkey',
-                 self.key, '-CAcreateserial', '-days', '30', '-extfile',
-                 extensions, '-out', cert)
+                 self.key, '-CAcreateserial', '-days', str(days), '-extfile',
+                 extensions, '-out', cert, wrap=wrap)
         os.chmod(key, 0o600)
         return key, cert

@@ -158,7 +158,7 @@ def test_connecting_says_what_is_wrong(clean):
     assert 'use an ldaps:// URI' in probe(forest, 'mark', uri=plain,
                                           good=False)
     assert probe(forest, 'mark', uri=plain, bind='starttls')
-    assert 'check bind and password_file' in probe(
+    assert 'check user and password_file' in probe(
         forest, 'mark', secret='wrong', good=False)
     assert 'not trusted' in probe(forest, 'mark', ca='', good=False)
 

@@ -135,6 +135,10 @@ test_refusals(void **state)
 	    "distinguished name");
 	refused(
 	    DIRECTORY, "export: ( { name = \"a\"; " FROM " } );", "has no tag");
+	refused(main_text,
+	    "export: ( { name = \"a\"; " FROM " },\n"
+	    "{ name = \"b\"; tag = \"North/A\"; " FROM " } );",
+	    "exports \"a\" and \"b\" have one tag");
 	refused("directory = { uri = [ \"ldaps://dc\" ]; bind = \"simple\"; };",
 	    "", "password_file");
 	refused("directory = { uri = [ \"ldaps://dc\" ]; bind = \"gssapi\"; };",
