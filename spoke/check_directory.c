@@ -51,6 +51,21 @@ check_from(struct directory *d, const struct export_policy *p,
 }
 
 static void
+check_referrals(struct directory *d, const struct export_policy *p,
+    const struct scope *scope)
+{
+	const char *const *urls;
+	size_t count = scope_referrals(scope, &urls);
+
+	for (size_t i = 0; i < count; i++)
+		check_say(d->check, CHECK_WARNING, p->name,
+		    "what lies behind the referral %s is not exported: let a "
+		    "spoke read that server, or exclude the unit that holds "
+		    "it",
+		    urls[i]);
+}
+
+static void
 check_export(struct directory *d, const struct export_policy *p)
 {
 	struct scope_options options = {.session = d->session,
@@ -66,6 +81,8 @@ check_export(struct directory *d, const struct export_policy *p)
 		check_say(d->check, CHECK_PROBLEM, p->name, "%s", err.message);
 	for (size_t i = 0; scope != NULL && i < p->base_count; i++)
 		check_from(d, p, scope, i);
+	if (scope != NULL)
+		check_referrals(d, p, scope);
 	scope_close(scope);
 	replica_close(options.replica);
 }

@@ -356,6 +356,18 @@ collect_replica_open(const struct spoke_conf *conf,
 	return rc;
 }
 
+static void
+referrals_tell(struct collector *c)
+{
+	const char *const *urls;
+
+	c->result->referrals = scope_referrals(c->scope, &urls);
+	for (size_t i = 0; i < c->result->referrals; i++)
+		log_warn("what lies behind a referral is not exported "
+			 "policy=%s referral=%s",
+		    c->policy->name, log_text(slice_str(urls[i])));
+}
+
 static int
 count_whole(struct collector *c, struct err *err)
 {
@@ -402,6 +414,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	rc = options->count_only ? count_whole(&c, err)
 				 : read_directory(&c, buf_slice(&mark), err);
 	out_result->missing = scope_missing(c.scope);
+	referrals_tell(&c);
 out:
 	scope_close(c.scope);
 	idset_free(c.seen);

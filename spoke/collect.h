@@ -34,8 +34,9 @@ struct collect_result {
 	enum feed_kind feed; /* FEED_FULL: none */
 	struct replica_changes changes;
 	struct shape_counts counts;
-	uint64_t found;   /* entries that searches gave, repeated ones too */
-	uint64_t missing; /* single objects that do not exist */
+	uint64_t found;     /* entries that searches gave, repeated ones too */
+	uint64_t missing;   /* single objects that do not exist */
+	uint64_t referrals; /* met, and not followed */
 };
 
 /* Class limit when a guard holds (E15 minimum, errors, deletions), config when

@@ -15,9 +15,11 @@ count_json(const struct collect_result *r, const char *name, struct buf *out)
 {
 	buf_add_str(out, "{\"policy\":");
 	buf_add_json(out, slice_str(name));
-	buf_addf(out, ",\"objects\":%llu,\"missing\":%llu,\"kinds\":{",
+	buf_addf(out,
+	    ",\"objects\":%llu,\"missing\":%llu,\"referrals\":%llu,"
+	    "\"kinds\":{",
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
-	    (unsigned long long)r->missing);
+	    (unsigned long long)r->missing, (unsigned long long)r->referrals);
 	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
 		buf_addf(out, "%s\"%s\":{", k == 0 ? "" : ",",
 		    shape_kind_name((Galr__Kind)k));
@@ -59,6 +61,9 @@ count_text(const struct collect_result *r, const char *name, struct buf *out)
 	if (r->missing > 0)
 		buf_addf(out, "%llu single objects do not exist\n",
 		    (unsigned long long)r->missing);
+	if (r->referrals > 0)
+		buf_addf(out, "%llu referrals are not followed\n",
+		    (unsigned long long)r->referrals);
 	buf_addf(out, "%s would export %llu objects\n", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
 }

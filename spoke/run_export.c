@@ -167,6 +167,11 @@ summary(struct exporter *x)
 	    x->collect.whole ? "true" : "false",
 	    feed_kind_name(x->collect.unchanged ? FEED_FULL : x->collect.feed));
 	text_excluded(x);
+	buf_addf(json, ",\"referrals\":%llu",
+	    (unsigned long long)x->collect.referrals);
+	if (x->collect.referrals > 0)
+		buf_addf(text, "; %llu referrals not followed",
+		    (unsigned long long)x->collect.referrals);
 	buf_addf(text, "; %s", publish_state_name(p->state));
 	if (must_deliver(x))
 		buf_addf(text, " (%s, %llu bytes)",

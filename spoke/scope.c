@@ -183,6 +183,8 @@ scope_close(struct scope *s)
 		free(from->filter);
 		free(from->place.dn);
 	}
+	for (size_t i = 0; i < s->referral_count; i++)
+		free(s->referrals[i]);
 	free(s->list);
 	arena_free(s->arena);
 	free(s);

@@ -49,6 +49,11 @@ int scope_pins_keep(struct scope *scope, struct err *err) ERR_WUR;
 /* Single objects that are not there (any more). */
 size_t scope_missing(const struct scope *scope);
 
+/* Continuation references that reading met, each once; the first of them are
+ * kept. What lies behind them is not read, and so not exported. Those to what
+ * is read otherwise, or holds nobody, do not count. */
+size_t scope_referrals(const struct scope *scope, const char *const **out_urls);
+
 /* Does the policy read in that naming context; and in none but these? */
 bool scope_reads(const struct scope *scope, const char *context);
 bool scope_is_within(

@@ -6,6 +6,7 @@
 #include "spoke/scope.h"
 
 #define SCOPE_ARENA_MAX (4 * 1024 * 1024)
+#define SCOPE_REFERRALS_MAX 16
 
 struct scope_place {
 	char *dn; /* now; NULL: it does not exist */
@@ -27,6 +28,8 @@ struct scope {
 	struct scope_from *list;
 	size_t count;
 	size_t missing;
+	char *referrals[SCOPE_REFERRALS_MAX]; /* URLs */
+	size_t referral_count;
 	struct arena *arena;
 };
 
@@ -41,6 +44,8 @@ struct scope_search {
  * NULL. */
 int scope_search(struct scope *scope, const struct scope_search *search,
     scope_fn *fn, void *arg, struct err *err) ERR_WUR;
+/* search_reference_fn; arg is the scope. */
+void scope_referral_take(void *arg, const char *url, const char *dn);
 /* The filter of everything that may go out (or, wide, be counted). */
 const char *scope_filter(const struct scope *scope);
 /* Appends what a search looks for. */

@@ -41,6 +41,8 @@ scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
 	    .scope = what->scope,
 	    .filter = what->filter,
 	    .attributes = what->attributes,
+	    .reference = scope_referral_take,
+	    .reference_arg = s,
 	    .page_size = what->scope == SEARCH_BASE ? 0 : s->options.page_size};
 	struct search *search = NULL;
 	struct search_entry entry;

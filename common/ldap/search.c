@@ -27,6 +27,8 @@ struct search {
 	bool show_deleted;
 	bool extended_dn;
 	bool raw; /* ranges and options stay as they came */
+	search_reference_fn *reference;
+	void *reference_arg;
 	int msgid;
 	LDAPMessage *message; /* of the present entry */
 	BerElement *ber;
@@ -69,6 +71,8 @@ search_open(struct session *session, const struct search_options *options,
 	search->scope = options->scope;
 	search->page_size = options->page_size;
 	search->show_deleted = options->show_deleted;
+	search->reference = options->reference;
+	search->reference_arg = options->reference_arg;
 	search->extended_dn = options->extended_dn;
 	search->msgid = -1;
 	search->arena = arena_new(SEARCH_ENTRY_MAX);
@@ -364,6 +368,28 @@ search_receive(
 	    "the connection died before the final result", err);
 }
 
+/* Takes the message. Several URLs are one place at several servers. */
+static int
+reference_tell(struct search *search, LDAPMessage *message, struct err *err)
+{
+	LDAP *ld = session_handle(search->session);
+	LDAPURLDesc *url = NULL;
+	char **urls = NULL;
+	int code = ldap_parse_reference(ld, message, &urls, NULL, 1);
+
+	if (code != LDAP_SUCCESS)
+		return search_fail(search, code, "malformed reference", err);
+	if (search->reference != NULL && urls != NULL && urls[0] != NULL) {
+		if (ldap_url_parse(urls[0], &url) != LDAP_URL_SUCCESS)
+			url = NULL;
+		search->reference(search->reference_arg, urls[0],
+		    url == NULL || url->lud_dn == NULL ? "" : url->lud_dn);
+		ldap_free_urldesc(url);
+	}
+	ldap_memvfree((void **)urls);
+	return 0;
+}
+
 int
 search_step(
     struct search *search, struct search_entry *out_entry, struct err *err)
@@ -390,8 +416,10 @@ search_step(
 				return -1;
 			continue;
 		}
-		/* A continuation reference: somebody else's naming context. */
-		ldap_msgfree(message);
+		if (type != LDAP_RES_SEARCH_REFERENCE)
+			ldap_msgfree(message);
+		else if (reference_tell(search, message, err) != 0)
+			return -1;
 	}
 	return 0;
 }

@@ -25,13 +25,19 @@ struct search_entry {
 	size_t attribute_count;
 };
 
+/* A continuation reference (RFC 4511 section 4.5.3): what lies behind it is not
+ * read. dn is what the first of its URLs names, "" when it names nothing. */
+typedef void search_reference_fn(void *arg, const char *url, const char *dn);
+
 struct search_options {
 	const char *base;
 	enum search_scope scope;
 	const char *filter;
-	const char *const *attributes; /* NULL-terminated */
-	unsigned page_size;            /* 0: not paged; default 1000 */
-	bool show_deleted;             /* AD's 1.2.840.113556.1.4.417 */
+	const char *const *attributes;  /* NULL-terminated */
+	unsigned page_size;             /* 0: not paged; default 1000 */
+	bool show_deleted;              /* AD's 1.2.840.113556.1.4.417 */
+	search_reference_fn *reference; /* NULL: they are passed over */
+	void *reference_arg;
 	/* AD's 1.2.840.113556.1.4.529: values that are names come as
 	 * "<GUID=...>;<SID=...>;DN" (MS-ADTS 3.1.1.3.4.1.5). */
 	bool extended_dn;
@@ -46,7 +52,7 @@ int search_open(struct session *session, const struct search_options *options,
  * page that is announced but missing, a paged control that is not answered by
  * a server asked for pages when entries stop at a limit, and a cut range are
  * errors; messages name server, base and cause. Continuation references are
- * passed over. */
+ * told, and never followed. */
 int search_step(struct search *search, struct search_entry *out_entry,
     struct err *err) ERR_WUR;
 /* Abandons what is under way. NULL is legal. */

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 
+from ldap.controls.simple import ManageDSAITControl
 import pytest
 
 from testbed import net, slapd
@@ -228,3 +229,55 @@ def test_a_server_without_pages(source):
 def test_a_forbidden_search(source):
     source.ldap.restart(extra='restrict search')
     source.refused('operation restricted', source.ldap.uri)
+
+
+@contextlib.contextmanager
+def referral(server, dn, *urls):
+    server.link.add_s(dn, [
+        ('objectClass', [b'referral', b'extensibleObject']),
+        ('ref', [url.encode() for url in urls])])
+    try:
+        yield
+    finally:
+        server.link.delete_ext_s(dn, serverctrls=[ManageDSAITControl()])
+
+
+def test_referrals_in_a_circle(source, slapd_factory):
+    """Two servers point at each other, one at itself: each run ends, says
+    what it does not see, and loses nothing of what is here."""
+    here, spoke = source.ldap, source.spoke
+    there = slapd_factory('there', host=16)
+    hole = here.add('ou=Hole,' + here.staff, {
+        'objectClass': 'organizationalUnit', 'ou': 'Hole'})
+    other, self, back = ('ou=Other,' + here.staff, 'ou=Self,' + hole,
+                         'ou=Back,' + there.staff)
+    with referral(here, other, '%s/%s' % (there.uri, there.staff),
+                  'ldap://127.0.0.1:1/' + there.staff), \
+            referral(here, self, '%s/%s' % (here.uri, self)), \
+            referral(there, back, '%s/%s' % (here.uri, here.staff)):
+        said = spoke.json('run', 'staff', '--full')
+        assert said['referrals'] == 2, said
+        said = spoke.do('run', 'staff', '--full').text
+        assert there.uri in said and self in said, said
+        assert '2 referrals not followed' in said
+        assert '2 referrals' in spoke.do('count', 'staff').out
+        said = spoke.do('check', expect=4).out
+        assert 'behind the referral ' + there.uri in said, said
+        assert source.state() == source.published
+        # what is left out on purpose is not missed
+        source.policy(POLICIES.replace(
+            'scope = "subtree";', 'exclude = [ "%s" ];' % hole))
+        spoke.call('run', 'staff')
+        assert spoke.json('count', 'staff')['referrals'] == 1
+    here.delete(hole)
+
+
+def test_a_place_on_another_server(source):
+    """The unit itself is a referral: an error, not an empty place."""
+    unit = 'ou=Away,' + source.ldap.base
+    source.policy(POLICIES.replace('{staff}', 'ou=In,' + unit))
+    with referral(source.ldap, unit, 'ldap://127.0.0.1:1/' + unit):
+        source.refused('lies on another server', unit, 'set uri')
+    source.ldap.restart(extra='referral ldap://127.0.0.1:1')
+    source.policy(POLICIES.replace('{staff}', 'dc=elsewhere,dc=example'))
+    source.refused('lies on another server', 'dc=elsewhere')

@@ -109,6 +109,8 @@ def test_searches_and_objects(north):
            '{ object = "%s"; }' % three)
     assert exported(north) == {two_mail, three_mail}
     assert counted(north)['objects'] == 2
+    # A domain refers to its own partitions; nobody is there to be missed.
+    assert counted(north)['referrals'] == 0
     policy(north, '{ filter = "(cn=a=(b))"; }')
     said = north.do('count', 'staff', expect=(0, 1))
     assert said.status == 1 or '0 objects' in said.out

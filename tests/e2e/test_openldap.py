@@ -73,8 +73,11 @@ def test_referrals_are_not_followed(star, clean, slapd_factory):
             % trap.getsockname()[1]})
         spoke, north = star.join('refers', source, ['west.example']), \
             star.join('north', clean['north'])
-        spoke.do('check', expect=(0, 4))
-        spoke.export()
+        said = spoke.do('check', expect=4).out
+        assert 'behind the referral ldap://127.0.0.1:1/uid=away' in said, said
+        said = spoke.export().text
+        assert '2 referrals not followed' in said, said
+        assert '/ou=Staff,dc=other' in said, said
         north.fetch()
         star.expect(north, staff_mails(source))
         assert len(north.contacts()) == 8
