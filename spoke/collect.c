@@ -1,4 +1,5 @@
 #include "spoke/collect_internal.h"
+#include "spoke/stages.h"
 
 #include <unistd.h>
 #include "common/base/clock.h"
@@ -265,6 +266,7 @@ read_whole(struct collector *c, struct err *err)
 	uint64_t *entries = mem_calloc(c->policy->base_count, sizeof(*entries));
 	uint8_t head[CRYPTO_HASH_LEN];
 	struct replica_state state;
+	enum stage before = stages_enter(STAGE_STORE);
 	bool same_head;
 	int rc = -1;
 
@@ -291,6 +293,7 @@ out:
 	replica_intake_abort(c->intake);
 	c->intake = NULL;
 	free(entries);
+	(void)stages_enter(before);
 	return rc;
 }
 

@@ -16,6 +16,7 @@
 #include "common/base/mem.h"
 #include "common/ldap/dn.h"
 #include "spoke/collect_ids.h"
+#include "spoke/stages.h"
 
 /* Ids in one filter. */
 #define FEED_BATCH 50
@@ -377,13 +378,13 @@ touched_take(struct collector *c, struct err *err)
 {
 	struct replica_changes changes;
 	struct replica_state state;
+	enum stage before = stages_enter(STAGE_STORE);
 	int rc = -1;
 
 	replica_state(c->replica, &state);
 	if (replica_intake_begin(c->replica, REPLICA_TOUCHED, &c->intake, err) <
-	    0)
-		return -1;
-	if (touched_put(c, err) < 0 ||
+		0 ||
+	    touched_put(c, err) < 0 ||
 	    replica_intake_preview(c->intake, &changes, err) < 0)
 		goto out;
 	rc = changes.deleted == 0 ? 1 : bases_have_entries(c, err);
@@ -399,6 +400,7 @@ touched_take(struct collector *c, struct err *err)
 out:
 	replica_intake_abort(c->intake);
 	c->intake = NULL;
+	(void)stages_enter(before);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #include <strings.h>
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "spoke/stages.h"
 
 static bool
 names_have(const char *const *names, size_t count, const char *name)
@@ -101,6 +102,7 @@ object_take(struct collector *c, const struct id *id, const struct object *raw,
 	struct err cause = {0};
 	enum shape_reason reason;
 
+	(void)stages_enter(STAGE_SHAPE);
 	reason = shape_object(c->policy, facts, raw, c->arena, &object, counts);
 	if (reason == SHAPE_ERROR) {
 		(void)err_set(&cause, ERR_LIMIT, "too large");
@@ -110,21 +112,22 @@ object_take(struct collector *c, const struct id *id, const struct object *raw,
 		shape_count(counts, raw->kind, reason);
 		return 0;
 	}
+	(void)stages_enter(STAGE_ENCODE);
 	buf_reset(&c->body);
 	if (object_encode(&object, c->arena, &c->body, &cause) < 0)
 		return entry_failed(c, id, raw->kind, &cause, err);
 	shape_count(counts, raw->kind, SHAPE_EXPORTED);
 	if (c->intake == NULL)
 		return 0;
+	(void)stages_enter(STAGE_STORE);
 	collect_feeds_seen(c->feeds, id);
 	return replica_intake_put(c->intake, id, buf_slice(&c->body), err);
 }
 
 static int
-entry_take(void *arg, const struct scope_hit *hit,
+entry_read(struct collector *c, const struct scope_hit *hit,
     const struct search_entry *entry, struct err *err)
 {
-	struct collector *c = arg;
 	struct shape_facts facts = {.excluded = hit->excluded,
 	    .exchange = dialect_kind(c->dialect) == DIALECT_EXCHANGE};
 	struct object raw;
@@ -145,6 +148,17 @@ entry_take(void *arg, const struct scope_hit *hit,
 	shape_facts_find(
 	    c->policy, entry, dialect_provenance_attribute(c->dialect), &facts);
 	return object_take(c, &id, &raw, &facts, err);
+}
+
+static int
+entry_take(void *arg, const struct scope_hit *hit,
+    const struct search_entry *entry, struct err *err)
+{
+	enum stage before = stages_enter(STAGE_READ);
+	int rc = entry_read(arg, hit, entry, err);
+
+	(void)stages_enter(before);
+	return rc;
 }
 
 /* One that found entries and finds none now is an accident, unless somebody
@@ -186,21 +200,29 @@ finds_once(const struct export_policy *p)
 int
 collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 {
+	enum stage before;
+	int rc = 0;
+
 	/* What was touched may have been read just now. */
 	idset_free(c->seen);
 	c->seen = finds_once(c->policy) ? NULL : idset_new();
-	for (size_t i = 0; i < c->policy->base_count; i++)
-		if (from_take(c, i, &entries[i], err) < 0)
-			return -1;
-	return 0;
+	before = stages_enter(STAGE_RECEIVE);
+	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
+		rc = from_take(c, i, &entries[i], err);
+	(void)stages_enter(before);
+	return rc;
 }
 
 int
 collect_ids_take(
     struct collector *c, const struct id *ids, size_t count, struct err *err)
 {
-	return scope_read_ids(
+	enum stage before = stages_enter(STAGE_RECEIVE);
+	int rc = scope_read_ids(
 	    c->scope, ids, count, c->attributes, entry_take, c, err);
+
+	(void)stages_enter(before);
+	return rc;
 }
 
 int

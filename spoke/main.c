@@ -22,9 +22,9 @@ struct arguments {
 	const char *release;
 	const char *operand;
 	bool json, help, verbose, version;
-	bool no_wait, full, allow_empty; /* run */
-	bool rotate;                     /* keys */
-	bool rebind;                     /* init */
+	bool no_wait, full, allow_empty, timing; /* run */
+	bool rotate;                             /* keys */
+	bool rebind;                             /* init */
 };
 
 enum main_option {
@@ -37,6 +37,7 @@ enum main_option {
 	OPTION_NO_WAIT,
 	OPTION_FULL,
 	OPTION_ALLOW_EMPTY,
+	OPTION_TIMING,
 	OPTION_ROTATE,
 	OPTION_REBIND,
 	OPTION_RELEASE,
@@ -120,7 +121,8 @@ command_run(const struct spoke_conf *conf, const struct arguments *a)
 	const struct run_options options = {.json = a->json,
 	    .no_wait = a->no_wait,
 	    .full = a->full,
-	    .allow_empty = a->allow_empty};
+	    .allow_empty = a->allow_empty,
+	    .timing = a->timing};
 
 	return run_policy(conf, a->operand, &options);
 }
@@ -179,8 +181,8 @@ command_members(const struct spoke_conf *conf, const struct arguments *a)
 }
 
 static const int init_options[] = {OPTION_REBIND, 0};
-static const int run_options[] = {
-    OPTION_JSON, OPTION_NO_WAIT, OPTION_FULL, OPTION_ALLOW_EMPTY, 0};
+static const int run_options[] = {OPTION_JSON, OPTION_NO_WAIT, OPTION_FULL,
+    OPTION_ALLOW_EMPTY, OPTION_TIMING, 0};
 static const int json_options[] = {OPTION_JSON, 0};
 static const int keys_options[] = {OPTION_JSON, OPTION_ROTATE, 0};
 static const int members_options[] = {OPTION_JSON, OPTION_RELEASE, 0};
@@ -200,7 +202,8 @@ static const struct command commands[] = {
 	HELP_JSON
 	"  --no-wait        do not wait for the hub's acknowledgement\n"
 	"  --full           read whole even when nothing seems changed\n"
-	"  --allow-empty    a place that became empty is meant to be\n",
+	"  --allow-empty    a place that became empty is meant to be\n"
+	"  --timing         say where an export's CPU time went\n",
 	command_run, run_options},
     {"count", "POLICY", "say how much an export would send, and why not more",
 	HELP_JSON, command_count, json_options},
@@ -232,6 +235,7 @@ static const struct option longs[] = {
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"full", no_argument, NULL, OPTION_FULL},
     {"allow-empty", no_argument, NULL, OPTION_ALLOW_EMPTY},
+    {"timing", no_argument, NULL, OPTION_TIMING},
     {"rotate", no_argument, NULL, OPTION_ROTATE},
     {"rebind", no_argument, NULL, OPTION_REBIND},
     {"release", required_argument, NULL, OPTION_RELEASE},
@@ -319,6 +323,9 @@ option_take(struct arguments *a, int option)
 		return true;
 	case OPTION_ALLOW_EMPTY:
 		a->allow_empty = true;
+		return true;
+	case OPTION_TIMING:
+		a->timing = true;
 		return true;
 	case OPTION_ROTATE:
 		a->rotate = true;

@@ -6,6 +6,7 @@
 #include "common/base/fsio.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
+#include "spoke/stages.h"
 
 #define PUBLISH_MANIFEST_MAX (1024 * 1024)
 #define PUBLISH_LOCK_MS 60000
@@ -242,6 +243,7 @@ section_build(struct publisher *p, uint64_t sequence, Galr__Tuple *tuple,
     struct replica_section *out, struct err *err)
 {
 	char *path = pending_path(p, sequence, "section");
+	enum stage before = stages_enter(STAGE_SECTION);
 	uint64_t base = 0;
 	int rc = 0;
 
@@ -263,6 +265,7 @@ section_build(struct publisher *p, uint64_t sequence, Galr__Tuple *tuple,
 		p->result->section = true;
 		p->result->bytes += out->length;
 	}
+	(void)stages_enter(before);
 	free(path);
 	return rc;
 }
@@ -495,6 +498,7 @@ publish_run(struct spoke *spoke, const struct export_policy *policy,
 	    .replica = replica,
 	    .now = clock_now_ms(),
 	    .result = out_result};
+	enum stage before;
 	int lock, rc;
 
 	memset(out_result, 0, sizeof(*out_result));
@@ -503,7 +507,9 @@ publish_run(struct spoke *spoke, const struct export_policy *policy,
 	if (lock < 0)
 		return -1;
 	buf_init(&p.manifest, PUBLISH_MANIFEST_MAX);
+	before = stages_enter(STAGE_SEAL);
 	rc = publish_locked(&p, err);
+	(void)stages_enter(before);
 	buf_fini(&p.manifest);
 	(void)close(lock);
 	return rc;

@@ -17,6 +17,7 @@ struct run_options {
 	bool no_front;    /* a front runs beside us: never start one */
 	bool full;        /* read whole even when nothing seems changed */
 	bool allow_empty; /* export: a base that became empty is meant to be */
+	bool timing;      /* export: say where CPU time went */
 };
 
 /* Runs the policy of that name, prints the summary on stdout, keeps it for

@@ -4,6 +4,7 @@
 #include "spoke/exchange.h"
 #include "spoke/publish.h"
 #include "spoke/run_internal.h"
+#include "spoke/stages.h"
 
 /* A refused delta is followed by a full; once more when the hub was restored
  * in between. */
@@ -194,6 +195,7 @@ summary(struct exporter *x)
 	    x->answer == PUBLISH_ACKNOWLEDGED ? "true" : "false",
 	    (unsigned long long)wire->bytes_out,
 	    (unsigned long long)wire->bytes_in);
+	stages_format(x->collect.found, text, json);
 }
 
 /* Published here, but not known to be there: it waits, and is sent again with
@@ -239,6 +241,8 @@ run_export(struct run *run, int *out_code, struct err *err)
 	char *path = store_stream_path(run->conf, NULL, run->exporting->name);
 	int rc = -1;
 
+	if (run->options->timing)
+		stages_start();
 	if (tag_check(&x, err) < 0 || replica_open(path, &x.replica, err) < 0 ||
 	    collect(&x, err) < 0 ||
 	    publish_run(&run->spoke, x.policy, x.replica, &x.publish, err) < 0)

@@ -38,6 +38,21 @@ def test_slapd_and_samba_share(star, clean, openldap):
     star.expect_everyone()
 
 
+def test_timing_says_where_cpu_time_went(star, openldap):
+    openldap.empty(openldap.staff)
+    openldap.populate(200)
+    east = star.join('east', openldap, domains=['west.example'])
+    assert 'cpu_us' not in east.json('run', 'staff')
+    openldap.add_person(300)
+    said = east.json('run', 'staff', '--full', '--timing')
+    assert said['objects'] == said['entries'] == 201
+    assert set(said['cpu_us']) == {'rest', 'receive', 'read', 'shape',
+                                   'encode', 'store', 'section', 'seal'}
+    assert all(spent > 0 for spent in said['cpu_us'].values()), said
+    assert 'us an entry: rest' in east.do('run', 'staff', '--full',
+                                          '--timing').out
+
+
 def test_one_refused_entry_stops_no_other(star, clean, slapd_factory):
     strict = slapd_factory('strict', extra=REFUSES_STARS,
                            overlays=CONSTRAINT)
