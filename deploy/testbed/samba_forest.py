@@ -54,7 +54,7 @@ def cache_directory():
 def _fingerprint():
     """Changes when a template made before would differ from one made now."""
     digest = hashlib.sha256()
-    for path in (BUILDER, samba_settings.__file__,
+    for path in (BUILDER, samba_settings.__file__, people.__file__,
                  os.path.join(HERE, '..', 'schema', 'exchange.ldif')):
         with open(path, 'rb') as f:
             digest.update(f.read())
@@ -66,7 +66,8 @@ def _fingerprint():
 class Samba(Directory):
     contact_filter = '(objectClass=contact)'
 
-    def __init__(self, name, address, authority, scratch, domain=None):
+    def __init__(self, name, address, authority, scratch, domain=None,
+                 population=0):
         super().__init__()
         self.name, self.address = name, address
         self.behind = net.relay_address(address)
@@ -84,8 +85,10 @@ class Samba(Directory):
                                                  self.base)
         self.service_password = samba_settings.SERVICE_PASSWORD
         self.password_file = os.path.join(scratch, name + '.password')
-        self.template = os.path.join(
-            cache_directory(), '%s-%s' % (self.domain, _fingerprint()))
+        self.population = population
+        self.template = os.path.join(cache_directory(), '%s-%s%s' % (
+            self.domain, _fingerprint(),
+            '-%d' % population if population else ''))
         self.child = self.builder = None
 
     # Building a template takes seconds of one core: begin() starts it for
@@ -98,14 +101,15 @@ class Samba(Directory):
         shutil.rmtree(self.unfinished, ignore_errors=True)
         self.builder = subprocess.Popen(
             ['/usr/bin/python3', BUILDER, self.unfinished, self.name,
-             self.domain, self.address],
+             self.domain, self.address, str(self.population)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE)
 
     def _finish_template(self):
         if self.builder is None:
             return
-        message = self.builder.communicate(timeout=120)[1]
+        message = self.builder.communicate(
+            timeout=120 + self.population // 20)[1]
         if self.builder.returncode != 0:
             shutil.rmtree(self.unfinished, ignore_errors=True)
             raise RuntimeError('provisioning %s: %s' % (
