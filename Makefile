@@ -30,7 +30,7 @@ endif
 BASEFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(OPT) $(HARD)
 CFLAGS_OURS = $(BASEFLAGS) $(WARN) -include common/base/banned.h
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lldap -llber -lsasl2 \
-        -lgssapi_krb5
+        -lgssapi_krb5 -lresolv
 
 PROTOS   := $(wildcard common/*/*.proto)
 GEN_C    := $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)

@@ -9,8 +9,8 @@
 
 struct directory {
 	struct check *check;
-	struct session *session;
-	struct dialect *dialect;
+	struct forest *forest;
+	const struct dialect *dialect; /* forest_dialect() */
 	struct arena *arena;
 };
 
@@ -68,7 +68,7 @@ check_referrals(struct directory *d, const struct export_policy *p,
 static void
 check_export(struct directory *d, const struct export_policy *p)
 {
-	struct scope_options options = {.session = d->session,
+	struct scope_options options = {.forest = d->forest,
 	    .dialect = d->dialect,
 	    .policy = p,
 	    .page_size = d->check->conf->directory.page_size};
@@ -126,13 +126,16 @@ check_import(struct directory *d, const struct import_policy *p)
 {
 	static const char *const attributes[] = {
 	    "objectClass", "allowedChildClassesEffective", NULL};
+	const struct forest_context *context;
 	struct search_entry entry;
 	struct err err = {0};
 	int rc;
 
 	arena_reset(d->arena);
-	rc = search_read(
-	    d->session, p->into, attributes, d->arena, &entry, &err);
+	rc = forest_context_of(d->forest, p->into, &context, &err);
+	if (rc == 0)
+		rc = search_read(context->session, p->into, attributes,
+		    d->arena, &entry, &err);
 	if (rc < 0)
 		check_say(d->check, CHECK_PROBLEM, p->name,
 		    "cannot read %s: %s", p->into, err.message);
@@ -154,7 +157,7 @@ check_schema(struct directory *d)
 
 	check_say(d->check, CHECK_FINE, "directory",
 	    "%s, dialect %s, contacts are marked in %s",
-	    session_uri(d->session),
+	    session_uri(forest_session(d->forest)),
 	    dialect_kind_name(dialect_kind(d->dialect)),
 	    dialect_provenance_attribute(d->dialect));
 	if (d->check->conf->import_count == 0 ||
@@ -182,8 +185,8 @@ check_time(struct directory *d)
 	int64_t ahead;
 
 	arena_reset(d->arena);
-	if (search_read(d->session, "", attributes, d->arena, &entry, &err) <=
-	    0)
+	if (search_read(forest_session(d->forest), "", attributes, d->arena,
+		&entry, &err) <= 0)
 		return;
 	value = search_first(&entry, "currentTime");
 	if (value.len < 14)
@@ -201,6 +204,39 @@ check_time(struct directory *d)
 		    ahead < 0 ? "behind" : "ahead of");
 }
 
+/* Each naming context and the global catalogue, where there are several. */
+static void
+check_forest(struct directory *d)
+{
+	const struct forest_context *context;
+	struct err err = {0};
+	size_t count = forest_count(d->forest);
+
+	for (size_t i = 0; count > 1 && i < count; i++) {
+		err_clear(&err);
+		if (forest_context(d->forest, i, &context, &err) < 0)
+			check_say(d->check, CHECK_PROBLEM, "directory",
+			    "%s; if it is not to be looked into, set enabled "
+			    "= false for %s in domains",
+			    err.message, forest_dn(d->forest, i));
+		else
+			check_say(d->check, CHECK_FINE, "directory",
+			    "naming context %s at %s", context->dn,
+			    session_uri(context->session));
+	}
+	if (!forest_spans_domains(d->forest))
+		return;
+	err_clear(&err);
+	if (forest_catalogue(d->forest, &context, &err) < 0)
+		check_say(d->check,
+		    d->check->conf->import_count > 0 ? CHECK_PROBLEM
+						     : CHECK_WARNING,
+		    "directory", "%s", err.message);
+	else if (context != NULL)
+		check_say(d->check, CHECK_FINE, "directory",
+		    "global catalogue at %s", session_uri(context->session));
+}
+
 void
 check_directory(struct check *c)
 {
@@ -209,23 +245,22 @@ check_directory(struct check *c)
 	struct err err = {0};
 
 	d.arena = arena_new(4 * 1024 * 1024);
-	if (spoke_conf_session_open(c->conf, &d.session, &err) < 0 ||
-	    dialect_open(d.session, conf->dialect, conf->provenance, &d.dialect,
-		&err) < 0) {
+	if (forest_open(c->conf, &d.forest, &err) < 0) {
 		check_say(c, CHECK_PROBLEM, "directory",
 		    "%s (account %s, password file %s)", err.message,
 		    conf->user != NULL ? conf->user : "none",
 		    conf->password_file != NULL ? conf->password_file : "none");
 		goto out;
 	}
+	d.dialect = forest_dialect(d.forest);
 	check_schema(&d);
 	check_time(&d);
+	check_forest(&d);
 	for (size_t i = 0; i < c->conf->export_count; i++)
 		check_export(&d, &c->conf->exports[i]);
 	for (size_t i = 0; i < c->conf->import_count; i++)
 		check_import(&d, &c->conf->imports[i]);
 out:
-	dialect_close(d.dialect);
-	session_close(d.session);
+	forest_close(d.forest);
 	arena_free(d.arena);
 }

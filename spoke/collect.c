@@ -39,6 +39,11 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	buf_init(&buf, 4 * 1024 * 1024);
 	buf_addf(&buf, "%s %d %d %d", COLLECT_SHAPE_VERSION, p->hidden,
 	    (int)p->preset, (int)c->options->conf->directory.dialect);
+	for (size_t i = 0; i < forest_count(c->forest); i++) {
+		const char *context = forest_dn(c->forest, i);
+
+		hash_list(&buf, &context, 1);
+	}
 	hash_list(&buf, &p->mark, 1);
 	hash_list(&buf, p->allow, p->allow_count);
 	hash_list(&buf, p->deny, p->deny_count);
@@ -118,17 +123,33 @@ is_behind(const struct collect_options *o, const struct replica_state *state)
 		   memcmp(o->hub_root, state->root, CRYPTO_HASH_LEN) != 0);
 }
 
+/* Is the directory as the last reading left it? */
+static int
+mark_is_same(struct collector *c, bool *out_same, struct err *err)
+{
+	struct buf mark;
+	int rc;
+
+	buf_init(&mark, COLLECT_NOTE_MAX);
+	rc = replica_note_get(c->replica, COLLECT_NOTE_MARK, &mark, err);
+	if (rc == 0)
+		rc = forest_mark_holds(
+		    c->forest, buf_slice(&mark), out_same, err);
+	buf_fini(&mark);
+	return rc;
+}
+
 /* May the reading be spared? The mark must be the one of the last reading,
  * under the same policy, the last whole one not older than the proof interval.
  * If only the mark differs, what was touched will do. */
 static int
-is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
+is_unchanged(struct collector *c, bool *out, struct err *err)
 {
 	uint8_t policy[CRYPTO_HASH_LEN], head[CRYPTO_HASH_LEN];
 	const struct collect_options *o = c->options;
 	struct replica_state state;
 	uint64_t read_at;
-	bool same[3];
+	bool same[2];
 
 	*out = false;
 	c->proof_due = true;
@@ -138,18 +159,16 @@ is_unchanged(struct collector *c, struct slice mark, bool *out, struct err *err)
 	policy_hash(c, policy);
 	head_hash(c->policy, head);
 	if (note_number(c, COLLECT_NOTE_READ, &read_at, err) < 0 ||
-	    note_equal(c, COLLECT_NOTE_MARK, mark, &same[0], err) < 0 ||
 	    note_equal(c, COLLECT_NOTE_POLICY,
-		slice_make(policy, sizeof(policy)), &same[1], err) < 0 ||
+		slice_make(policy, sizeof(policy)), &same[0], err) < 0 ||
 	    note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
-		&same[2], err) < 0)
+		&same[1], err) < 0)
 		return -1;
-	c->may_follow = same[1] && same[2];
+	c->may_follow = same[0] && same[1];
 	c->proof_due =
 	    o->full || (uint64_t)o->now_ms < read_at ||
 	    (uint64_t)o->now_ms - read_at >= (uint64_t)c->policy->proof_ms;
-	*out = mark.len > 0 && same[0] && c->may_follow && !c->proof_due;
-	return 0;
+	return c->may_follow && !c->proof_due ? mark_is_same(c, out, err) : 0;
 }
 
 int
@@ -193,9 +212,11 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 
 /* Only when the intake is committed: a crash in between costs one reading. */
 static int
-notes_keep(struct collector *c, struct slice mark, struct err *err)
+notes_keep(struct collector *c, struct err *err)
 {
 	uint8_t policy[CRYPTO_HASH_LEN], head[CRYPTO_HASH_LEN];
+	struct buf mark;
+	int rc;
 
 	policy_hash(c, policy);
 	head_hash(c->policy, head);
@@ -206,7 +227,13 @@ notes_keep(struct collector *c, struct slice mark, struct err *err)
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0)
 		return -1;
-	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
+	buf_init(&mark, COLLECT_NOTE_MAX);
+	rc = forest_mark(c->forest, false, &mark, err);
+	if (rc == 0)
+		rc = replica_note_set(
+		    c->replica, COLLECT_NOTE_MARK, buf_slice(&mark), err);
+	buf_fini(&mark);
+	return rc;
 }
 
 /* Never above what the hub holds: it would get a full for one change. */
@@ -300,10 +327,10 @@ out:
 /* The whole reading that follows a feed proves it. What was written meanwhile
  * proves nothing: the mark tells. */
 static int
-feed_prove(struct collector *c, struct slice mark, struct err *err)
+feed_prove(struct collector *c, struct err *err)
 {
 	struct replica_changes before = c->result->changes, *after;
-	struct buf now;
+	struct buf then, now;
 	int rc;
 
 	if (read_whole(c, err) < 0)
@@ -313,9 +340,13 @@ feed_prove(struct collector *c, struct slice mark, struct err *err)
 	    after->modified == before.modified &&
 	    after->deleted == before.deleted)
 		return 0;
+	buf_init(&then, COLLECT_NOTE_MAX);
 	buf_init(&now, COLLECT_NOTE_MAX);
-	rc = dialect_mark(c->session, c->dialect, &now, err);
-	if (rc == 0 && mark.len > 0 && slice_equal(buf_slice(&now), mark)) {
+	rc = forest_mark(c->forest, false, &then, err);
+	if (rc == 0)
+		rc = forest_mark(c->forest, true, &now, err);
+	if (rc == 0 && then.len > 0 &&
+	    slice_equal(buf_slice(&now), buf_slice(&then))) {
 		c->result->defect = true;
 		log_warn("the change feed missed something, corrected now "
 			 "policy=%s feed=%s added=%llu modified=%llu "
@@ -326,12 +357,13 @@ feed_prove(struct collector *c, struct slice mark, struct err *err)
 		    (unsigned long long)(after->deleted - before.deleted));
 	}
 	buf_fini(&now);
+	buf_fini(&then);
 	return rc;
 }
 
 /* What was touched, or everything, or both. */
 static int
-read_directory(struct collector *c, struct slice mark, struct err *err)
+read_directory(struct collector *c, struct err *err)
 {
 	int followed = collect_feeds_follow(c, err);
 
@@ -339,9 +371,9 @@ read_directory(struct collector *c, struct slice mark, struct err *err)
 		return -1;
 	if (followed == 0 && read_whole(c, err) < 0)
 		return -1;
-	if (followed == 1 && c->proof_due && feed_prove(c, mark, err) < 0)
+	if (followed == 1 && c->proof_due && feed_prove(c, err) < 0)
 		return -1;
-	return notes_keep(c, mark, err);
+	return notes_keep(c, err);
 }
 
 int
@@ -389,24 +421,17 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	    .policy = options->policy,
 	    .replica = replica,
 	    .result = out_result};
-	const struct spoke_directory *d = &options->conf->directory;
-	struct buf mark;
 	int rc = -1;
 
 	memset(out_result, 0, sizeof(*out_result));
-	buf_init(&mark, COLLECT_NOTE_MAX);
 	buf_init(&c.body, LIMIT_OBJECT_BYTES);
 	c.arena = arena_new(COLLECT_ARENA_MAX);
 	if (crypto_init(err) < 0 ||
-	    spoke_conf_session_open(options->conf, &c.session, err) < 0 ||
-	    dialect_open(
-		c.session, d->dialect, d->provenance, &c.dialect, err) < 0)
+	    forest_open(options->conf, &c.forest, err) < 0)
 		goto out;
-	/* Before the search: what is written meanwhile changes it. */
+	c.dialect = forest_dialect(c.forest);
 	if (!options->count_only &&
-	    (dialect_mark(c.session, c.dialect, &mark, err) < 0 ||
-		is_unchanged(
-		    &c, buf_slice(&mark), &out_result->unchanged, err) < 0))
+	    is_unchanged(&c, &out_result->unchanged, err) < 0)
 		goto out;
 	if (out_result->unchanged) {
 		rc = 0;
@@ -415,7 +440,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	if (collect_prepare(&c, err) < 0)
 		goto out;
 	rc = options->count_only ? count_whole(&c, err)
-				 : read_directory(&c, buf_slice(&mark), err);
+				 : read_directory(&c, err);
 	out_result->missing = scope_missing(c.scope);
 	referrals_tell(&c);
 out:
@@ -423,10 +448,8 @@ out:
 	idset_free(c.seen);
 	collect_feeds_free(c.feeds);
 	free(c.attributes);
-	dialect_close(c.dialect);
-	session_close(c.session);
+	forest_close(c.forest);
 	arena_free(c.arena);
 	buf_fini(&c.body);
-	buf_fini(&mark);
 	return rc;
 }

@@ -29,6 +29,7 @@
 
 struct feed_note {
 	char key[64];
+	size_t index; /* of the naming context */
 	const char *context;
 	struct buf cookie;
 };
@@ -90,31 +91,31 @@ read_whole_because(struct collector *c, const char *context, const char *reason)
 
 /* --- asking the feeds --- */
 
-/* The contexts of the policy, and whether they hold all its bases. */
+/* The contexts of the policy; false: there are more than are followed. */
 static bool
 contexts_choose(struct collector *c)
 {
-	const char *const *contexts;
-	size_t count;
-
-	contexts = dialect_contexts(c->dialect, &count);
-	for (size_t i = 0; i < count && i < FEED_CONTEXTS_MAX; i++) {
+	for (size_t i = 0; i < forest_count(c->forest); i++) {
+		const char *context = forest_dn(c->forest, i);
 		struct feed_note *note = &c->feeds->notes[c->feeds->count];
 		uint8_t digest[CRYPTO_HASH_LEN];
 		char hex[ID_HEX_SIZE];
 		struct id id;
 
-		if (!scope_reads(c->scope, contexts[i]))
+		if (!scope_reads(c->scope, i))
 			continue;
-		crypto_sha256(slice_str(contexts[i]), digest);
+		if (c->feeds->count == FEED_CONTEXTS_MAX)
+			return false;
+		crypto_sha256(slice_str(context), digest);
 		memcpy(id.bytes, digest, ID_LEN);
 		(void)snprintf(note->key, sizeof(note->key), "feed:%s",
 		    id_format(&id, hex));
-		note->context = contexts[i];
+		note->index = i;
+		note->context = context;
 		buf_init(&note->cookie, FEED_COOKIE_MAX);
 		c->feeds->count++;
 	}
-	return scope_is_within(c->scope, contexts, count);
+	return true;
 }
 
 static int
@@ -137,6 +138,7 @@ feed_ask(struct collector *c, struct feed_note *note, struct err *err)
 	struct feed_options options = {.base = note->context,
 	    .kind = c->policy->feed,
 	    .timeout_ms = c->policy->deadline_ms};
+	const struct forest_context *context;
 	struct feed *feed = NULL;
 	int rc = -1;
 
@@ -145,7 +147,9 @@ feed_ask(struct collector *c, struct feed_note *note, struct err *err)
 	    replica_note_get(c->replica, note->key, &note->cookie, err) < 0)
 		return -1;
 	options.cookie = buf_slice(&note->cookie);
-	if (feed_open(c->session, c->dialect, &options, &feed, err) < 0)
+	if (forest_context(c->forest, note->index, &context, err) < 0 ||
+	    feed_open(
+		context->session, context->dialect, &options, &feed, err) < 0)
 		return -1;
 	if (feed_drain(c, feed, err) < 0)
 		goto out;
@@ -205,13 +209,15 @@ below_add(struct collector *c, const char *dn, struct err *err)
 	    .filter = dialect_export_filter(c->dialect),
 	    .attributes = names,
 	    .page_size = c->options->conf->directory.page_size};
+	const struct forest_context *context;
 	struct search *search = NULL;
 	struct search_entry entry;
 	struct err cause = {0};
 	struct id id;
 	int rc;
 
-	if (search_open(c->session, &options, &search, &cause) < 0)
+	if (forest_context_of(c->forest, dn, &context, &cause) < 0 ||
+	    search_open(context->session, &options, &search, &cause) < 0)
 		rc = -1;
 	else
 		while ((rc = search_step(search, &entry, &cause)) == 1)
@@ -247,12 +253,14 @@ containers_find(struct collector *c, const char *context, const char *filter,
 	    .filter = filter,
 	    .attributes = names,
 	    .page_size = c->options->conf->directory.page_size};
+	const struct forest_context *at;
 	struct search *search = NULL;
 	struct search_entry entry;
 	const char *dn;
 	int rc;
 
-	if (search_open(c->session, &options, &search, err) < 0)
+	if (forest_context_of(c->forest, context, &at, err) < 0 ||
+	    search_open(at->session, &options, &search, err) < 0)
 		return -1;
 	while ((rc = search_step(search, &entry, err)) == 1) {
 		/* The context's own name never changes. */
@@ -414,8 +422,8 @@ collect_feeds_follow(struct collector *c, struct err *err)
 		return 0;
 	c->feeds = mem_calloc(1, sizeof(*c->feeds));
 	if (!contexts_choose(c))
-		return read_whole_because(c, "",
-		    "a place lies in a naming context of another server");
+		return read_whole_because(
+		    c, "", "there are more naming contexts than are followed");
 	for (size_t i = 0; i < c->feeds->count; i++)
 		if (feed_ask(c, &c->feeds->notes[i], err) < 0)
 			return -1;

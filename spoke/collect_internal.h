@@ -8,7 +8,7 @@
 #include "spoke/idset.h"
 #include "spoke/scope.h"
 
-#define COLLECT_NOTE_MAX 4096
+#define COLLECT_NOTE_MAX (256 * 1024)
 #define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 
 struct collect_feeds;
@@ -17,8 +17,8 @@ struct collector {
 	const struct collect_options *options;
 	const struct export_policy *policy;
 	struct replica *replica;
-	struct session *session;
-	struct dialect *dialect;
+	struct forest *forest;
+	const struct dialect *dialect; /* forest_dialect() */
 	struct scope *scope;
 	struct replica_intake *intake; /* NULL: only counted */
 	struct idset *seen;            /* NULL: nothing can be found twice */

@@ -161,6 +161,15 @@ entry_take(void *arg, const struct scope_hit *hit,
 	return rc;
 }
 
+/* Of a search, any server may be the one that answers otherwise. */
+static const char *
+from_where(const struct collector *c, const struct export_base *base)
+{
+	const char *dn = base->ou != NULL ? base->ou : base->object;
+
+	return forest_where(c->forest, dn != NULL ? dn : "");
+}
+
 /* One that found entries and finds none now is an accident, unless somebody
  * says that it is not. */
 static int
@@ -184,7 +193,7 @@ from_take(
 		    "nothing, last time it found %llu entries: see whether the "
 		    "account may still read there; if the place is meant to be "
 		    "empty, run once with --allow-empty",
-		    text, session_uri(c->session), (unsigned long long)before);
+		    text, from_where(c, base), (unsigned long long)before);
 	return 0;
 }
 
@@ -228,7 +237,7 @@ collect_ids_take(
 int
 collect_prepare(struct collector *c, struct err *err)
 {
-	const struct scope_options options = {.session = c->session,
+	const struct scope_options options = {.forest = c->forest,
 	    .dialect = c->dialect,
 	    .policy = c->policy,
 	    .replica = c->replica,

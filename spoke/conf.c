@@ -9,19 +9,7 @@
 #include "common/wire/registry.h"
 
 #define CONF_TEXT_BYTES (16 * 1024 * 1024)
-#define TLS_AUTO 100
-#define BIND_AUTO 100
 
-static const struct conf_name tls_names[] = {{"auto", TLS_AUTO},
-    {"ldaps", SESSION_TLS_LDAPS}, {"starttls", SESSION_TLS_STARTTLS},
-    {"none", SESSION_TLS_NONE}, {NULL, 0}};
-static const struct conf_name bind_names[] = {{"auto", BIND_AUTO},
-    {"simple", SESSION_SIMPLE}, {"gssapi", SESSION_GSSAPI},
-    {"external", SESSION_EXTERNAL}, {"anonymous", SESSION_ANONYMOUS},
-    {NULL, 0}};
-static const struct conf_name dialect_names[] = {{"auto", DIALECT_AUTO},
-    {"exchange", DIALECT_EXCHANGE}, {"ad", DIALECT_AD},
-    {"openldap", DIALECT_OPENLDAP}, {NULL, 0}};
 static const struct conf_name hidden_names[] = {{"keep", IMPORT_HIDDEN_KEEP},
     {"show", IMPORT_HIDDEN_SHOW}, {"all", IMPORT_HIDDEN_ALL}, {NULL, 0}};
 static const struct conf_name rich_text_names[] = {
@@ -62,70 +50,6 @@ conf_check_dn(const struct conf_row *row, const void *field, struct err *err)
 	return 0;
 }
 
-static bool
-text_starts(const char *text, const char *prefix)
-{
-	return strncasecmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static int
-uris_check(const struct spoke_directory *d, struct err *err)
-{
-	for (size_t i = 0; i < d->uri_count; i++)
-		if (!text_starts(d->uris[i], "ldap://") &&
-		    !text_starts(d->uris[i], "ldaps://") &&
-		    !text_starts(d->uris[i], "ldapi://"))
-			return err_set(err, ERR_CONFIG,
-			    "uri \"%s\" must start with ldaps://, ldap:// or "
-			    "ldapi://",
-			    d->uris[i]);
-	return 0;
-}
-
-static enum session_tls
-tls_choose(const char *uri)
-{
-	if (text_starts(uri, "ldaps://"))
-		return SESSION_TLS_LDAPS;
-	return text_starts(uri, "ldapi://") ? SESSION_TLS_NONE
-					    : SESSION_TLS_STARTTLS;
-}
-
-static enum session_bind
-bind_choose(const struct spoke_directory *d, const char *uri)
-{
-	if (d->password_file != NULL)
-		return SESSION_SIMPLE;
-	if (d->keytab != NULL)
-		return SESSION_GSSAPI;
-	return text_starts(uri, "ldapi://") ? SESSION_EXTERNAL
-					    : SESSION_ANONYMOUS;
-}
-
-/* What was left to us follows from what was said. */
-static int
-complete_directory(void *group, struct err *err)
-{
-	struct spoke_directory *d = group;
-	const char *first = d->uri_count > 0 ? d->uris[0] : "";
-
-	if (uris_check(d, err) < 0)
-		return -1;
-	if ((int)d->tls == TLS_AUTO)
-		d->tls = tls_choose(first);
-	if ((int)d->bind == BIND_AUTO)
-		d->bind = bind_choose(d, first);
-	if (d->bind == SESSION_SIMPLE &&
-	    (d->user == NULL || d->password_file == NULL))
-		return err_set(err, ERR_CONFIG,
-		    "a simple bind needs user and password_file");
-	if (d->bind == SESSION_GSSAPI &&
-	    (d->keytab == NULL || d->principal == NULL))
-		return err_set(err, ERR_CONFIG,
-		    "a GSSAPI bind needs keytab and principal");
-	return 0;
-}
-
 static int
 complete_import(void *group, struct err *err)
 {
@@ -140,35 +64,6 @@ complete_import(void *group, struct err *err)
 			    LIMIT_TAG_CHARS);
 	return 0;
 }
-
-static const struct conf_row directory_rows[] = {
-    {"uri", CONF_STRINGS, CONF_FIELD(struct spoke_directory, uris),
-	CONF_COUNT(struct spoke_directory, uri_count), .min = 1, .max = 16,
-	.required = true},
-    {"tls", CONF_ENUM, CONF_FIELD(struct spoke_directory, tls),
-	.names = tls_names, .text = "auto"},
-    {"ca", CONF_PATH, CONF_FIELD(struct spoke_directory, ca_file)},
-    {"bind", CONF_ENUM, CONF_FIELD(struct spoke_directory, bind),
-	.names = bind_names, .text = "auto"},
-    {"user", CONF_STRING, CONF_FIELD(struct spoke_directory, user)},
-    {"password_file", CONF_SECRET,
-	CONF_FIELD(struct spoke_directory, password_file)},
-    {"keytab", CONF_SECRET, CONF_FIELD(struct spoke_directory, keytab)},
-    {"principal", CONF_STRING, CONF_FIELD(struct spoke_directory, principal)},
-    {"dialect", CONF_ENUM, CONF_FIELD(struct spoke_directory, dialect),
-	.names = dialect_names, .text = "auto"},
-    {"provenance", CONF_STRING, CONF_FIELD(struct spoke_directory, provenance),
-	.max = 255},
-    {"connect_timeout", CONF_DURATION,
-	CONF_FIELD(struct spoke_directory, connect_timeout_ms), .text = "10s",
-	.min = 100, .max = 5 * CLOCK_MINUTE_MS},
-    {"timeout", CONF_DURATION, CONF_FIELD(struct spoke_directory, timeout_ms),
-	.text = "2m", .min = CLOCK_SECOND_MS, .max = CLOCK_HOUR_MS},
-    {"page_size", CONF_INT, CONF_FIELD(struct spoke_directory, page_size),
-	.text = "1000", .min = 0, .max = 100000},
-};
-static const struct conf_table directory_table = CONF_TABLE_CHECK(
-    "directory", struct spoke_directory, directory_rows, complete_directory);
 
 static const struct conf_row import_rows[] = {
     {"name", CONF_STRING, CONF_FIELD(struct import_policy, name),
@@ -218,7 +113,7 @@ static const struct conf_row spoke_rows[] = {
     {"wait", CONF_DURATION, CONF_FIELD(struct spoke_conf, wait_ms),
 	.text = "30s", .min = 0, .max = CLOCK_HOUR_MS},
     {"directory", CONF_GROUP, CONF_FIELD(struct spoke_conf, directory),
-	.table = &directory_table, .required = true},
+	.table = &conf_directory_table, .required = true},
     {"export", CONF_GROUPS, CONF_FIELD(struct spoke_conf, exports),
 	CONF_COUNT(struct spoke_conf, export_count),
 	.table = &conf_export_table, .max = SPOKE_CONF_POLICIES_MAX},
@@ -415,33 +310,6 @@ spoke_conf_import(const struct spoke_conf *conf, const char *name)
 		if (strcasecmp(conf->imports[i].name, name) == 0)
 			return &conf->imports[i];
 	return NULL;
-}
-
-int
-spoke_conf_session_open(const struct spoke_conf *conf,
-    struct session **out_session, struct err *err)
-{
-	const struct spoke_directory *d = &conf->directory;
-	struct secret password = {0};
-	struct session_options options = {.uris = d->uris,
-	    .uri_count = d->uri_count,
-	    .tls = d->tls,
-	    .ca_file = d->ca_file,
-	    .bind = d->bind,
-	    .bind_dn = d->user,
-	    .keytab = d->keytab,
-	    .principal = d->principal,
-	    .connect_timeout_ms = d->connect_timeout_ms,
-	    .timeout_ms = d->timeout_ms};
-	int rc = 0;
-
-	if (d->password_file != NULL && d->bind == SESSION_SIMPLE)
-		rc = secret_read(&password, d->password_file, err);
-	options.password = secret_slice(&password);
-	if (rc == 0)
-		rc = session_open(&options, out_session, err);
-	secret_free(&password);
-	return rc;
 }
 
 char *

@@ -20,14 +20,34 @@
 #define SPOKE_CONF_POLICIES_MAX 256
 #define SPOKE_CONF_BASES_MAX 64
 #define SPOKE_CONF_LIST_MAX 256
+#define SPOKE_CONF_URIS_MAX 16
+#define SPOKE_CONF_DOMAINS_MAX 64
 
 /* The same everywhere, so that replies to old mail resolve in each forest. */
 #define SPOKE_CONF_LEGACY_PREFIX "/o=galrelay/ou=contacts/cn=recipients/cn="
 
+/* A naming context on servers of its own. */
+struct spoke_domain {
+	const char *context; /* DN */
+	bool enabled;        /* false: not looked into */
+	const char *const *uris;
+	size_t uri_count;
+	const char *domain;        /* for SRV, after uris; NULL */
+	const char *ca_file;       /* NULL: the directory's */
+	const char *user;          /* NULL: the directory's account */
+	const char *password_file; /* goes with user */
+};
+
 struct spoke_directory {
 	const char *const *uris; /* tried in order */
 	size_t uri_count;
+	const char *domain; /* DNS name for SRV, after uris; NULL */
+	const struct spoke_domain *domains;
+	size_t domain_count;
+	const char *const *catalogue_uris; /* none: found */
+	size_t catalogue_uri_count;
 	enum session_tls tls;
+	bool tls_auto; /* of each server by its own URI */
 	enum session_bind bind;
 	const char *ca_file;       /* NULL: the system's */
 	const char *user;          /* bind DN or user@domain; NULL */
@@ -155,9 +175,9 @@ const struct export_policy *spoke_conf_export(
 const struct import_policy *spoke_conf_import(
     const struct spoke_conf *conf, const char *name);
 
-/* Connects to the directory, reading the password file if there is one. */
-int spoke_conf_session_open(const struct spoke_conf *conf,
-    struct session **out_session, struct err *err) ERR_WUR;
+/* How a server at this URI is spoken to; NULL: one that SRV records name. */
+enum session_tls spoke_conf_tls(
+    const struct spoke_directory *directory, const char *uri);
 /* Path of a file in the state directory, in a string that the caller frees. */
 char *spoke_conf_state_path(const struct spoke_conf *conf, const char *name);
 

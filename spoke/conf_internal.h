@@ -1,9 +1,10 @@
-/* Shared by conf.c and conf_export.c. */
+/* Shared by conf.c, conf_directory.c and conf_export.c. */
 #ifndef SPOKE_CONF_INTERNAL_H
 #define SPOKE_CONF_INTERNAL_H
 
 #include "spoke/conf.h"
 
+extern const struct conf_table conf_directory_table;
 extern const struct conf_table conf_export_table;
 
 /* conf_check_fn: a policy or member name, a distinguished name. */

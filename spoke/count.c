@@ -108,8 +108,8 @@ out:
 
 struct explainer {
 	const struct spoke_conf *conf;
-	struct session *session;
-	struct dialect *dialect;
+	struct forest *forest;
+	const struct dialect *dialect; /* forest_dialect() */
 	struct arena *arena;
 	const struct export_policy *policy;
 	struct scope *scope;
@@ -183,16 +183,16 @@ forest_explain(struct explainer *x, const char *filter,
 	    .filter = filter,
 	    .attributes = attributes,
 	    .page_size = x->conf->directory.page_size};
-	size_t count;
-	const char *const *contexts = dialect_contexts(x->dialect, &count);
+	const struct forest_context *context;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < count; i++) {
+	for (size_t i = 0; rc == 0 && i < forest_count(x->forest); i++) {
 		struct search *search = NULL;
 		struct search_entry entry;
 
-		options.base = contexts[i];
-		if (search_open(x->session, &options, &search, err) < 0)
+		options.base = forest_dn(x->forest, i);
+		if (forest_context(x->forest, i, &context, err) < 0 ||
+		    search_open(context->session, &options, &search, err) < 0)
 			return -1;
 		while ((rc = search_step(search, &entry, err)) > 0 &&
 		       (rc = entry_explain(x, &entry, err)) == 0)
@@ -206,7 +206,7 @@ static int
 policy_explain(struct explainer *x, const struct export_policy *policy,
     const char *filter, struct err *err)
 {
-	struct scope_options options = {.session = x->session,
+	struct scope_options options = {.forest = x->forest,
 	    .dialect = x->dialect,
 	    .policy = policy,
 	    .page_size = x->conf->directory.page_size,
@@ -228,15 +228,13 @@ policy_explain(struct explainer *x, const struct export_policy *policy,
 static int
 address_explain(struct explainer *x, struct slice mail, struct err *err)
 {
-	const struct spoke_directory *d = &x->conf->directory;
 	struct buf filter;
 	int rc = -1;
 
 	buf_init(&filter, 16 * 1024);
-	if (spoke_conf_session_open(x->conf, &x->session, err) < 0 ||
-	    dialect_open(
-		x->session, d->dialect, d->provenance, &x->dialect, err) < 0)
+	if (forest_open(x->conf, &x->forest, err) < 0)
 		goto out;
+	x->dialect = forest_dialect(x->forest);
 	dialect_mail_filter(x->dialect, mail, &filter);
 	rc = buf_check(&filter, "address", err);
 	for (size_t i = 0; rc == 0 && i < x->conf->export_count; i++)
@@ -280,8 +278,7 @@ count_explain(const struct spoke_conf *conf, const char *address, bool json)
 	if (err.class == ERR_NONE && x.any)
 		code = EXIT_DONE;
 	arena_free(x.arena);
-	dialect_close(x.dialect);
-	session_close(x.session);
+	forest_close(x.forest);
 	buf_fini(&x.out);
 	return code;
 }

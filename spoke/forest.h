@@ -50,10 +50,34 @@ size_t forest_find(const struct forest *forest, const char *dn);
  * URI that was tried, why each failed, and the cure. */
 int forest_context(struct forest *forest, size_t index,
     const struct forest_context **out_context, struct err *err) ERR_WUR;
+/* Dialect and session of the first controller. The others speak it too, so that
+ * filters and entries of any context may be made and read with it. */
+struct dialect *forest_dialect(const struct forest *forest);
+struct session *forest_session(const struct forest *forest);
+/* For messages: the URI at which the context of this DN is read, or its DN
+ * while it is not connected. */
+const char *forest_where(const struct forest *forest, const char *dn);
+/* The context that holds this DN, connected. Class config when none does; the
+ * message names the contexts that there are, and the cure. */
+int forest_context_of(struct forest *forest, const char *dn,
+    const struct forest_context **out_context, struct err *err) ERR_WUR;
+/* Active Directory: has the forest more domains than one, whether or not they
+ * are looked into? */
+bool forest_spans_domains(const struct forest *forest);
 /* The global catalogue (read-only, of each object only the attributes of the
  * partial set, base "" means the whole forest): 1; 0 there is none, which is
  * so on OpenLDAP; -1 it cannot be reached. */
 int forest_catalogue(struct forest *forest,
     const struct forest_context **out_context, struct err *err) ERR_WUR;
+
+/* A mark over every server that is connected (dialect_mark()). now: as they
+ * are at this moment, else as they were when each was connected, so that what
+ * was read since is covered. out stays empty when one server has no mark. */
+int forest_mark(
+    struct forest *forest, bool now, struct buf *out, struct err *err) ERR_WUR;
+/* Is a mark that was kept still the mark of the servers that it names? They
+ * are connected for that. An empty one never is. */
+int forest_mark_holds(struct forest *forest, struct slice mark, bool *out_holds,
+    struct err *err) ERR_WUR;
 
 #endif

@@ -82,13 +82,15 @@ import_fingerprint(struct import *import, uint8_t out[CRYPTO_HASH_LEN])
 static int
 import_connect(struct import *import, struct err *err)
 {
-	const struct spoke_directory *directory = &import->in->conf->directory;
+	const struct forest_context *context;
 
-	if (spoke_conf_session_open(import->in->conf, &import->session, err) !=
-	    0)
+	if (forest_open(import->in->conf, &import->forest, err) != 0 ||
+	    forest_context_of(
+		import->forest, import->in->policy->into, &context, err) != 0)
 		return -1;
-	return dialect_open(import->session, directory->dialect,
-	    directory->provenance, &import->dialect, err);
+	import->session = context->session;
+	import->dialect = context->dialect;
+	return 0;
 }
 
 static int
@@ -129,7 +131,7 @@ import_unchanged(
     struct import *import, struct slice fingerprint, struct err *err)
 {
 	struct buf then;
-	struct buf now;
+	bool holds = false;
 	uint64_t quarantined = 0;
 	int64_t read_ms = 0;
 	int64_t age;
@@ -137,7 +139,6 @@ import_unchanged(
 	int rc;
 
 	buf_init(&then, IMPORT_NOTE_MAX);
-	buf_init(&now, IMPORT_NOTE_MAX);
 	rc = importdb_note_get(import->db, IMPORT_NOTE_DONE, &then, err);
 	if (rc != 0 || !slice_equal(buf_slice(&then), fingerprint))
 		goto out;
@@ -153,14 +154,13 @@ import_unchanged(
 	if (rc != 0 || age < 0 || age > import->in->policy->proof_ms ||
 	    (quarantined > 0 && age > IMPORT_RETRY_MS))
 		goto out;
-	rc = dialect_mark(import->session, import->dialect, &now, err);
 	buf_reset(&then);
-	if (rc == 0)
-		rc =
-		    importdb_note_get(import->db, IMPORT_NOTE_MARK, &then, err);
+	rc = importdb_note_get(import->db, IMPORT_NOTE_MARK, &then, err);
 	/* A directory without a mark is read every time. */
-	if (rc == 0 && now.len > 0 &&
-	    slice_equal(buf_slice(&then), buf_slice(&now))) {
+	if (rc == 0)
+		rc = forest_mark_holds(
+		    import->forest, buf_slice(&then), &holds, err);
+	if (rc == 0 && holds) {
 		import->result->unchanged = true;
 		import->result->quarantined = quarantined;
 		rc = importdb_trouble_each(
@@ -170,7 +170,6 @@ import_unchanged(
 		rc = guard_holds(import->db, import->result, err) == 0 ? 1 : -1;
 	}
 out:
-	buf_fini(&now);
 	buf_fini(&then);
 	return rc;
 }
@@ -187,7 +186,7 @@ import_remember(struct import *import, struct slice fingerprint,
 
 	buf_init(&mark, IMPORT_NOTE_MAX);
 	(void)snprintf(text, sizeof(text), "%" PRId64, read_ms);
-	rc = dialect_mark(import->session, import->dialect, &mark, err);
+	rc = forest_mark(import->forest, true, &mark, err);
 	if (rc == 0)
 		rc = importdb_begin(import->db, err);
 	if (rc == 0) {
@@ -302,8 +301,7 @@ import_run(const struct import_input *input, struct import_result *out_result,
 		replica_close(import.streams[i].replica);
 	free(import.streams);
 	free(import.others);
-	dialect_close(import.dialect);
-	session_close(import.session);
+	forest_close(import.forest);
 	importdb_close(import.db);
 	arena_free(import.arena);
 	free(path);

@@ -4,7 +4,7 @@
 #ifndef SPOKE_IMPORT_INTERNAL_H
 #define SPOKE_IMPORT_INTERNAL_H
 
-#include "common/ldap/dialect.h"
+#include "spoke/forest.h"
 #include "spoke/import.h"
 #include "spoke/plan.h"
 
@@ -16,7 +16,8 @@ struct import {
 	const struct import_input *in;
 	struct import_result *result;
 	struct importdb *db;
-	struct session *session;
+	struct forest *forest;
+	struct session *session; /* of the context of the import OU */
 	struct dialect *dialect;
 	struct plan_stream *streams;
 	const char **others; /* OUs of the other policies */

@@ -35,6 +35,7 @@ static int
 import_plan_all(struct import *import, struct plan_input *plan, struct err *err)
 {
 	const struct survey_options survey = {
+	    .forest = import->forest,
 	    .session = import->session,
 	    .dialect = import->dialect,
 	    .into = import->in->policy->into,

@@ -364,17 +364,27 @@ options_parse(
 
 /* The configuration was read by whoever started us. */
 static int
+secret_readable(
+    const struct spoke_conf *conf, const char *path, struct err *err)
+{
+	if (conf->user == NULL || path == NULL || access(path, R_OK) == 0)
+		return 0;
+	return err_set_errno(err, ERR_CONFIG,
+	    "user %s cannot read %s (run: chown %s %s)", conf->user, path,
+	    conf->user, path);
+}
+
+static int
 secrets_readable(const struct spoke_conf *conf, struct err *err)
 {
-	const char *const paths[] = {
-	    conf->directory.password_file, conf->directory.keytab};
+	const struct spoke_directory *d = &conf->directory;
 
-	for (size_t i = 0;
-	     conf->user != NULL && i < sizeof(paths) / sizeof(paths[0]); i++)
-		if (paths[i] != NULL && access(paths[i], R_OK) != 0)
-			return err_set_errno(err, ERR_CONFIG,
-			    "user %s cannot read %s (run: chown %s %s)",
-			    conf->user, paths[i], conf->user, paths[i]);
+	if (secret_readable(conf, d->password_file, err) < 0 ||
+	    secret_readable(conf, d->keytab, err) < 0)
+		return -1;
+	for (size_t i = 0; i < d->domain_count; i++)
+		if (secret_readable(conf, d->domains[i].password_file, err) < 0)
+			return -1;
 	return 0;
 }
 

@@ -108,7 +108,8 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 			return err_set(err, ERR_CONFIG,
 			    "exclude \"%s\" does not exist on %s: correct it "
 			    "in policy %s, so that nothing goes out by mistake",
-			    base->exclude[i], session_uri(s->options.session),
+			    base->exclude[i],
+			    forest_where(s->options.forest, base->exclude[i]),
 			    s->options.policy->name);
 	}
 	if (base->ou == NULL && base->object == NULL)
@@ -131,11 +132,12 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 		    "deleted, or the account may no longer read it; if another "
 		    "took its place under this name, run once with "
 		    "--allow-empty",
-		    base->ou, session_uri(s->options.session));
+		    base->ou, forest_where(s->options.forest, base->ou));
 	return err_set(err, ERR_CONFIG,
 	    "export from %s on %s: there is no such OU, or the account may not "
 	    "read it: correct ou in from of policy %s",
-	    base->ou, session_uri(s->options.session), s->options.policy->name);
+	    base->ou, forest_where(s->options.forest, base->ou),
+	    s->options.policy->name);
 }
 
 int
@@ -199,35 +201,19 @@ scope_missing(const struct scope *s)
 /* --- naming contexts --- */
 
 bool
-scope_reads(const struct scope *s, const char *context)
+scope_reads(const struct scope *s, size_t context)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct scope_from *from = &s->list[i];
 		bool fixed =
 		    from->base->ou != NULL || from->base->object != NULL;
 
-		if (!fixed || (from->place.dn != NULL &&
-				  dn_is_below(from->place.dn, context, true)))
+		if (!fixed ||
+		    (from->place.dn != NULL && forest_find(s->options.forest,
+						   from->place.dn) == context))
 			return true;
 	}
 	return false;
-}
-
-bool
-scope_is_within(
-    const struct scope *s, const char *const *contexts, size_t count)
-{
-	for (size_t i = 0; i < s->count; i++) {
-		const char *dn = s->list[i].place.dn;
-		size_t k = 0;
-
-		while (dn != NULL && k < count &&
-		       !dn_is_below(dn, contexts[k], true))
-			k++;
-		if (dn != NULL && k == count)
-			return false;
-	}
-	return true;
 }
 
 /* --- does it belong? --- */
@@ -354,18 +340,19 @@ reader_take(void *arg, const struct scope_hit *none,
 	return r->fn(r->arg, &hit, entry, err);
 }
 
+/* The same search in every naming context that the policy reads. */
 static int
 read_forest(struct scope *s, struct scope_search *search, struct reader *reader,
     struct err *err)
 {
-	size_t count;
-	const char *const *contexts =
-	    dialect_contexts(s->options.dialect, &count);
+	struct forest *forest = s->options.forest;
 	int rc = 0;
 
 	search->scope = SEARCH_SUBTREE;
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		search->base = contexts[i];
+	for (size_t i = 0; rc == 0 && i < forest_count(forest); i++) {
+		if (!scope_reads(s, i))
+			continue;
+		search->base = forest_dn(forest, i);
 		rc = scope_search(s, search, reader_take, reader, err);
 	}
 	return rc;

@@ -14,12 +14,13 @@
 #include "common/ldap/dialect.h"
 #include "common/replica/replica.h"
 #include "spoke/conf.h"
+#include "spoke/forest.h"
 
 struct scope;
 
 struct scope_options {
-	struct session *session;
-	struct dialect *dialect;
+	struct forest *forest;
+	const struct dialect *dialect; /* forest_dialect() */
 	const struct export_policy *policy;
 	struct replica *replica; /* keeps the pins; NULL: there are none */
 	unsigned page_size;
@@ -54,10 +55,8 @@ size_t scope_missing(const struct scope *scope);
  * is read otherwise, or holds nobody, do not count. */
 size_t scope_referrals(const struct scope *scope, const char *const **out_urls);
 
-/* Does the policy read in that naming context; and in none but these? */
-bool scope_reads(const struct scope *scope, const char *context);
-bool scope_is_within(
-    const struct scope *scope, const char *const *contexts, size_t count);
+/* Does the policy read in that naming context of the forest? */
+bool scope_reads(const struct scope *scope, size_t context);
 /* Does entry `from` of the policy find anything at all? 1, 0, -1. */
 int scope_has_entries(
     struct scope *scope, size_t from, struct err *err) ERR_WUR;

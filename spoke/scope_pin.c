@@ -44,11 +44,14 @@ scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
 	    .reference = scope_referral_take,
 	    .reference_arg = s,
 	    .page_size = what->scope == SEARCH_BASE ? 0 : s->options.page_size};
+	const struct forest_context *context;
 	struct search *search = NULL;
 	struct search_entry entry;
 	int rc;
 
-	if (search_open(s->options.session, &options, &search, err) < 0)
+	if (forest_context_of(s->options.forest, what->base, &context, err) <
+		0 ||
+	    search_open(context->session, &options, &search, err) < 0)
 		return -1;
 	while ((rc = search_step(search, &entry, err)) > 0) {
 		rc = fn(arg, NULL, &entry, err);
@@ -89,12 +92,10 @@ scope_containers_read(struct scope *s, struct scope_from *from,
 	struct scope_search search = {.scope = SEARCH_SUBTREE,
 	    .filter = filter,
 	    .attributes = id_attributes};
-	size_t count;
-	const char *const *contexts =
-	    dialect_contexts(s->options.dialect, &count);
+	struct forest *forest = s->options.forest;
 
-	for (size_t i = 0; i < count; i++) {
-		search.base = contexts[i];
+	for (size_t i = 0; i < forest_count(forest); i++) {
+		search.base = forest_dn(forest, i);
 		if (scope_search(s, &search, container_take, from, err) < 0)
 			return -1;
 	}
@@ -173,17 +174,16 @@ find_id(struct scope *s, const struct id *id, struct scope_place *place,
 {
 	struct scope_search search = {
 	    .scope = SEARCH_SUBTREE, .attributes = id_attributes};
-	size_t count;
-	const char *const *contexts =
-	    dialect_contexts(s->options.dialect, &count);
+	struct forest *forest = s->options.forest;
 	struct buf filter;
 	int rc = 0;
 
 	buf_init(&filter, 256);
 	dialect_id_filter(s->options.dialect, id, &filter);
 	search.filter = buf_cstr(&filter);
-	for (size_t i = 0; rc == 0 && place->dn == NULL && i < count; i++) {
-		search.base = contexts[i];
+	for (size_t i = 0;
+	     rc == 0 && place->dn == NULL && i < forest_count(forest); i++) {
+		search.base = forest_dn(forest, i);
 		rc = scope_search(s, &search, place_take, place, err);
 	}
 	buf_fini(&filter);
@@ -196,12 +196,15 @@ find_id(struct scope *s, const struct id *id, struct scope_place *place,
 static int
 find_dn(struct scope *s, const char *dn, struct id *out_id, struct err *err)
 {
+	const struct forest_context *context;
 	struct search_entry entry;
 	int rc;
 
 	arena_reset(s->arena);
+	if (forest_context_of(s->options.forest, dn, &context, err) < 0)
+		return -1;
 	rc = search_read(
-	    s->options.session, dn, id_attributes, s->arena, &entry, err);
+	    context->session, dn, id_attributes, s->arena, &entry, err);
 	if (rc <= 0)
 		return rc;
 	return dialect_entry_id(s->options.dialect, &entry, out_id, err) < 0

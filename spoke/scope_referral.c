@@ -27,13 +27,11 @@ holds_nobody(const char *dn)
 static bool
 is_read(const struct scope *s, const char *dn)
 {
-	size_t count;
-	const char *const *contexts =
-	    dialect_contexts(s->options.dialect, &count);
+	const struct forest *forest = s->options.forest;
 
-	for (size_t i = 0; i < count; i++)
-		if (dn_equal(dn, contexts[i]))
-			return scope_reads(s, contexts[i]);
+	for (size_t i = 0; i < forest_count(forest); i++)
+		if (dn_equal(dn, forest_dn(forest, i)))
+			return scope_reads(s, i);
 	return false;
 }
 

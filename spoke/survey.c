@@ -186,7 +186,7 @@ survey_address_entry(
 }
 
 static int
-survey_search(struct survey *survey,
+survey_search(struct survey *survey, struct session *session,
     const struct search_options *search_options,
     int (*fn)(struct survey *survey, const struct search_entry *entry,
 	struct err *err),
@@ -196,8 +196,7 @@ survey_search(struct survey *survey,
 	struct search_entry entry;
 	int rc;
 
-	if (search_open(
-		survey->options->session, search_options, &search, err) != 0)
+	if (search_open(session, search_options, &search, err) != 0)
 		return -1;
 	while ((rc = search_step(search, &entry, err)) > 0)
 		if (fn(survey, &entry, err) != 0) {
@@ -208,27 +207,63 @@ survey_search(struct survey *survey,
 	return rc;
 }
 
+/* Of the catalogue only what lies elsewhere: it may lag behind our own writes.
+ */
+static int
+survey_catalogue_entry(
+    struct survey *survey, const struct search_entry *entry, struct err *err)
+{
+	const struct survey_options *o = survey->options;
+
+	if (forest_find(o->forest, entry->dn) ==
+	    forest_find(o->forest, o->into))
+		return 0;
+	return survey_address_entry(survey, entry, err);
+}
+
+static int
+survey_addresses_in(
+    struct survey *survey, const struct forest_context *in, struct err *err)
+{
+	bool catalogue = in->dn[0] == '\0';
+	struct search_options options = {
+	    .base = in->dn,
+	    .scope = SEARCH_SUBTREE,
+	    .filter = dialect_address_filter(in->dialect),
+	    .attributes = dialect_address_attributes(in->dialect),
+	    .page_size = survey->options->page_size,
+	};
+
+	if (survey_search(survey, in->session, &options,
+		catalogue ? survey_catalogue_entry : survey_address_entry,
+		err) != 0)
+		return err_prepend(err, "reading addresses");
+	return 0;
+}
+
+/* Everywhere in the forest: the domain of the import OU at its controller, the
+ * others in the global catalogue, where there is one. */
 static int
 survey_addresses(struct survey *survey, struct err *err)
 {
-	size_t count = 0;
-	const char *const *contexts =
-	    dialect_contexts(survey->options->dialect, &count);
-	size_t i;
+	struct forest *forest = survey->options->forest;
+	const struct forest_context *context;
+	size_t own = forest_find(forest, survey->options->into);
+	int rc = 0;
 
-	for (i = 0; i < count; i++) {
-		struct search_options options = {
-		    .base = contexts[i],
-		    .scope = SEARCH_SUBTREE,
-		    .filter = dialect_address_filter(survey->options->dialect),
-		    .attributes =
-			dialect_address_attributes(survey->options->dialect),
-		    .page_size = survey->options->page_size,
-		};
-
-		if (survey_search(
-			survey, &options, survey_address_entry, err) != 0)
-			return err_prepend(err, "reading addresses");
+	if (forest_spans_domains(forest)) {
+		rc = forest_catalogue(forest, &context, err);
+		if (rc < 0)
+			return -1;
+		if (rc == 1 && survey_addresses_in(survey, context, err) != 0)
+			return -1;
+	}
+	for (size_t i = 0; i < forest_count(forest); i++) {
+		if (rc == 1 && i != own)
+			continue;
+		if (forest_context(forest, i, &context, err) != 0 ||
+		    survey_addresses_in(survey, context, err) != 0)
+			return -1;
 	}
 	return 0;
 }
@@ -342,7 +377,8 @@ survey_ou(struct survey *survey, struct err *err)
 	    .attributes = attributes,
 	    .page_size = survey->options->page_size,
 	};
-	int rc = survey_search(survey, &options, survey_ou_entry, err);
+	int rc = survey_search(
+	    survey, survey->options->session, &options, survey_ou_entry, err);
 
 	free(attributes);
 	if (rc != 0 && err->code == LDAP_NO_SUCH_OBJECT)

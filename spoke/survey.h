@@ -6,18 +6,20 @@
 #ifndef SPOKE_SURVEY_H
 #define SPOKE_SURVEY_H
 
-#include "common/ldap/dialect.h"
+#include "spoke/forest.h"
 #include "spoke/importdb.h"
 
 struct survey_options {
-	struct session *session;
+	struct forest *forest;
+	struct session *session; /* of the context of the import OU */
 	const struct dialect *dialect;
 	const char *into; /* DN of the import OU */
 	struct id realm;
 	unsigned page_size;
 };
 
-/* Reads all addresses of the forest (claims, nicknames) and everything below
+/* Reads all addresses of the forest (claims, nicknames; of other domains of
+ * Active Directory from the global catalogue) and everything below
  * the import OU (names, and those contacts that carry our provenance). Inside
  * the caller's transaction. Class config when the OU is not there. */
 int survey_run(const struct survey_options *options, struct importdb *db,

@@ -1,33 +1,105 @@
 #include "spoke/wait.h"
 
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/ldap/feed.h"
+#include "spoke/forest.h"
 
-#define WAIT_MARK_MAX 4096
+#define WAIT_MARK_MAX 8192
+/* Of several naming contexts each is listened to in turn so long. */
+#define WAIT_TURN_MS CLOCK_SECOND_MS
+
+/* One naming context that some export reads. */
+struct watch {
+	const struct forest_context *context;
+	struct buf mark; /* at the call */
+};
+
+static bool
+is_followed(
+    const struct spoke_conf *conf, const struct forest *forest, size_t index)
+{
+	for (size_t i = 0; i < conf->export_count; i++) {
+		const struct export_policy *p = &conf->exports[i];
+
+		for (size_t k = 0; p->enabled && k < p->base_count; k++) {
+			const struct export_base *base = &p->bases[k];
+			size_t at = FOREST_NONE;
+
+			if (base->ou != NULL)
+				at = forest_find(forest, base->ou);
+			/* A search looks everywhere, and so does an id. */
+			if (at == index || at == FOREST_NONE)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int
+watches_open(const struct spoke_conf *conf, struct forest *forest,
+    struct watch *list, size_t *out_count, struct err *err)
+{
+	*out_count = 0;
+	for (size_t i = 0; i < forest_count(forest); i++) {
+		struct watch *w = &list[*out_count];
+
+		if (!is_followed(conf, forest, i))
+			continue;
+		if (forest_context(forest, i, &w->context, err) < 0)
+			return -1;
+		buf_init(&w->mark, WAIT_MARK_MAX);
+		++*out_count;
+		if (dialect_mark(w->context->session, w->context->dialect,
+			&w->mark, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+watch_wait(struct watch *w, int64_t timeout_ms, struct err *err)
+{
+	const struct feed_wait_options options = {.base = w->context->dn,
+	    .mark = buf_slice(&w->mark),
+	    .timeout_ms = timeout_ms};
+
+	return feed_wait(
+	    w->context->session, w->context->dialect, &options, err);
+}
+
+static int
+watches_wait(
+    struct watch *list, size_t count, int64_t timeout_ms, struct err *err)
+{
+	int64_t end = clock_mono_ms() + timeout_ms;
+	int rc = 0;
+
+	if (count == 1)
+		return watch_wait(list, timeout_ms, err);
+	for (size_t i = 0; rc == 0 && clock_mono_ms() < end; i++)
+		rc = watch_wait(&list[i % count], WAIT_TURN_MS, err);
+	return rc;
+}
 
 int
 wait_for_change(
     const struct spoke_conf *conf, int64_t timeout_ms, struct err *err)
 {
-	const struct spoke_directory *d = &conf->directory;
-	struct feed_wait_options options = {.timeout_ms = timeout_ms};
-	struct session *session = NULL;
-	struct dialect *dialect = NULL;
-	struct buf mark;
-	size_t count;
+	struct forest *forest = NULL;
+	struct watch *list = NULL;
+	size_t count = 0;
 	int rc = -1;
 
-	buf_init(&mark, WAIT_MARK_MAX);
-	if (spoke_conf_session_open(conf, &session, err) < 0 ||
-	    dialect_open(session, d->dialect, d->provenance, &dialect, err) <
-		0 ||
-	    dialect_mark(session, dialect, &mark, err) < 0)
-		goto out;
-	options.mark = buf_slice(&mark);
-	options.base = dialect_contexts(dialect, &count)[0];
-	rc = feed_wait(session, dialect, &options, err);
-out:
-	dialect_close(dialect);
-	session_close(session);
-	buf_fini(&mark);
+	if (forest_open(conf, &forest, err) == 0) {
+		list = mem_calloc(forest_count(forest), sizeof(*list));
+		rc = watches_open(conf, forest, list, &count, err);
+	}
+	if (rc == 0 && count > 0)
+		rc = watches_wait(list, count, timeout_ms, err);
+	for (size_t i = 0; i < count; i++)
+		buf_fini(&list[i].mark);
+	free(list);
+	forest_close(forest);
 	return rc;
 }

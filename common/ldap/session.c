@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ldap/session_guard.h"
 #include "common/ldap/session_impl.h"
@@ -126,8 +127,9 @@ code_cure(int code, const char *diagnostic)
 		return "there is no such entry, or the account cannot see it";
 	case LDAP_REFERRAL:
 		return "this lies on another server, and referrals are not "
-		       "followed: set uri to that server, or choose a place "
-		       "that is here";
+		       "followed: set uri to that server, name it with its "
+		       "naming context in domains, or choose a place that is "
+		       "here";
 	case LDAP_SERVER_DOWN:
 	case LDAP_CONNECT_ERROR:
 		return "check address, port, firewall and that the server "
@@ -522,6 +524,10 @@ session_open(const struct session_options *options,
 		session->timeout_ms = options->timeout_ms;
 		err_clear(&one);
 		if (session_connect_guarded(session, options, &one) == 0) {
+			if (i > 0)
+				log_warn("another server answered instead "
+					 "uri=%s error=\"%s\"",
+				    session->uri, all.message);
 			*out_session = session;
 			return 0;
 		}

@@ -34,9 +34,10 @@ struct session_options {
 	int64_t timeout_ms; /* any single answer */
 };
 
-/* Connects and binds to the first URI that answers. The error names the URI,
- * the step and the cure: temporary (unreachable, busy), config (credentials,
- * certificate, strong authentication required). Never logs the password. */
+/* Connects and binds to the first URI that answers; the log then names those
+ * that did not. The error names each URI, the step and the cure: temporary
+ * (unreachable, busy), config (credentials, certificate, strong authentication
+ * required). Never logs the password. Referrals are never followed. */
 int session_open(const struct session_options *options,
     struct session **out_session, struct err *err) ERR_WUR;
 /* Unbinds and frees. NULL is legal. */

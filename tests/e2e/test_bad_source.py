@@ -280,4 +280,5 @@ def test_a_place_on_another_server(source):
         source.refused('lies on another server', unit, 'set uri')
     source.ldap.restart(extra='referral ldap://127.0.0.1:1')
     source.policy(POLICIES.replace('{staff}', 'dc=elsewhere,dc=example'))
-    source.refused('lies on another server', 'dc=elsewhere')
+    source.refused('lies in no naming context', 'dc=elsewhere',
+                   source.ldap.base, 'domains')

@@ -266,6 +266,16 @@ document_switched_off(const struct buf *text, unsigned int line)
 	return rest.len > 0 && rest.data[0] == '#';
 }
 
+/* Is the whole group that this is in an example? */
+static inline bool
+document_group_off(const struct buf *text, const config_setting_t *setting)
+{
+	const config_setting_t *group = config_setting_parent(setting);
+
+	return !config_setting_is_root(group) &&
+	       document_switched_off(text, config_setting_source_line(group));
+}
+
 static inline char *
 document_value(const config_setting_t *setting)
 {
@@ -299,7 +309,7 @@ document_check_sample(const char *path, const struct conf_row *row, void *arg)
 	if (!document_switched_off(
 		&d->texts[i - 1], config_setting_source_line(setting)))
 		return 0;
-	if (row->required)
+	if (row->required && !document_group_off(&d->texts[i - 1], setting))
 		fail_msg("%s: required, but switched off in the sample", path);
 	value = document_value(setting);
 	if (row->text != NULL && strcmp(value, row->text) != 0)

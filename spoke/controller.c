@@ -1,0 +1,150 @@
+#include "spoke/controller.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/ldap/locate.h"
+
+/* How many of the servers that DNS names are tried. */
+#define CONTROLLER_FOUND_MAX 8
+#define CONTROLLER_TEXT_MAX 65536
+
+struct controller
+controller_first(const struct spoke_directory *directory)
+{
+	return (struct controller){.setting = "directory",
+	    .uris = directory->uris,
+	    .uri_count = directory->uri_count,
+	    .domain = directory->domain};
+}
+
+static int
+session_try(const struct spoke_directory *d, const struct controller *c,
+    struct session_options *options, struct session **out_session,
+    struct err *err)
+{
+	struct secret password = {0};
+	const char *file =
+	    c->user != NULL ? c->password_file : d->password_file;
+	int rc = 0;
+
+	options->ca_file = c->ca_file != NULL ? c->ca_file : d->ca_file;
+	options->bind = c->user != NULL ? SESSION_SIMPLE : d->bind;
+	options->bind_dn = c->user != NULL ? c->user : d->user;
+	options->keytab = d->keytab;
+	options->principal = d->principal;
+	options->connect_timeout_ms = d->connect_timeout_ms;
+	options->timeout_ms = d->timeout_ms;
+	if (file != NULL && options->bind == SESSION_SIMPLE)
+		rc = secret_read(&password, file, err);
+	options->password = secret_slice(&password);
+	if (rc == 0)
+		rc = session_open(options, out_session, err);
+	secret_free(&password);
+	return rc;
+}
+
+/* Asks DNS under the names that such a server can have. 1, 0, -1. */
+static int
+hosts_find(const struct spoke_directory *d, const struct controller *c,
+    struct locate_hosts *hosts, struct buf *asked, struct err *err)
+{
+	static const char *const catalogue[] = {"_gc._tcp.", NULL};
+	static const char *const openldap[] = {"_ldap._tcp.", NULL};
+	static const char *const any[] = {
+	    "_ldap._tcp.dc._msdcs.", "_ldap._tcp.", NULL};
+	const char *const *services = any;
+	int rc = 0;
+
+	if (c->catalogue)
+		services = catalogue;
+	else if (d->dialect == DIALECT_OPENLDAP)
+		services = openldap;
+	for (size_t i = 0; rc == 0 && services[i] != NULL; i++) {
+		size_t start = asked->len + (i > 0 ? 4 : 0);
+
+		buf_addf(asked, "%s%s%s", i > 0 ? " or " : "", services[i],
+		    c->domain);
+		rc = locate_service(buf_cstr(asked) + start, hosts, err);
+	}
+	return rc;
+}
+
+static int
+found_open(const struct spoke_directory *d, const struct controller *c,
+    const struct locate_hosts *hosts, struct session **out_session,
+    struct err *err)
+{
+	const char *uris[CONTROLLER_FOUND_MAX] = {NULL};
+	struct session_options options = {
+	    .uris = uris, .tls = spoke_conf_tls(d, NULL)};
+	struct buf uri;
+	int rc;
+
+	buf_init(&uri, CONTROLLER_TEXT_MAX);
+	for (size_t i = 0; i < hosts->count && i < CONTROLLER_FOUND_MAX; i++) {
+		buf_reset(&uri);
+		locate_uri_add(
+		    &hosts->list[i], options.tls == SESSION_TLS_LDAPS, &uri);
+		uris[options.uri_count++] = mem_strdup(buf_cstr(&uri));
+	}
+	log_info("servers found by DNS domain=%s count=%zu first=%s", c->domain,
+	    hosts->count, uris[0]);
+	rc = session_try(d, c, &options, out_session, err);
+	for (size_t i = 0; i < options.uri_count; i++)
+		free((char *)uris[i]);
+	buf_fini(&uri);
+	return rc;
+}
+
+static int
+controller_locate(const struct spoke_directory *d, const struct controller *c,
+    struct session **out_session, struct err *err)
+{
+	struct locate_hosts *hosts = mem_calloc(1, sizeof(*hosts));
+	struct buf asked;
+	int rc;
+
+	buf_init(&asked, CONTROLLER_TEXT_MAX);
+	rc = hosts_find(d, c, hosts, &asked, err);
+	if (rc == 0)
+		rc = err_set(err, ERR_CONFIG,
+		    "DNS has no SRV record %s: check domain and the name "
+		    "servers in /etc/resolv.conf, or say %s",
+		    buf_cstr(&asked), c->catalogue ? "global_catalog" : "uri");
+	else if (rc == 1)
+		rc = found_open(d, c, hosts, out_session, err);
+	buf_fini(&asked);
+	free(hosts);
+	return rc;
+}
+
+int
+controller_open(const struct spoke_directory *directory,
+    const struct controller *controller, struct session **out_session,
+    struct err *err)
+{
+	struct session_options options = {
+	    .uris = controller->uris, .uri_count = controller->uri_count};
+	struct err trouble = {0};
+	int rc = -1;
+
+	*out_session = NULL;
+	if (controller->uri_count > 0) {
+		options.tls = spoke_conf_tls(directory, controller->uris[0]);
+		rc = session_try(
+		    directory, controller, &options, out_session, &trouble);
+		/* What one server refused, another would refuse as well. */
+		if (rc == 0 || controller->domain == NULL ||
+		    trouble.class != ERR_TEMPORARY)
+			goto out;
+		log_warn("asking DNS instead domain=%s error=\"%s\"",
+		    controller->domain, trouble.message);
+	}
+	rc = controller_locate(directory, controller, out_session, &trouble);
+out:
+	if (rc == 0)
+		return 0;
+	if (err != NULL)
+		*err = trouble;
+	return err_prepend(err, "%s", controller->setting);
+}
