@@ -9,7 +9,7 @@
 #include "spoke/store.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
-#define COLLECT_SHAPE_VERSION "2"
+#define COLLECT_SHAPE_VERSION "3"
 
 #define COLLECT_NOTE_MARK "mark"
 #define COLLECT_NOTE_READ "read-at"
@@ -47,6 +47,11 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	hash_list(&buf, &p->mark, 1);
 	hash_list(&buf, p->allow, p->allow_count);
 	hash_list(&buf, p->deny, p->deny_count);
+	buf_addf(&buf, "%d %d %d %d %d", p->disabled, (int)p->forwarded,
+	    (int)p->closed, p->source_dn, p->delegation);
+	hash_list(&buf, &p->mark_attribute, p->mark_attribute != NULL);
+	hash_list(&buf, p->foreign_marks, p->foreign_mark_count);
+	hash_list(&buf, &c->options->conf->legacy_prefix, 1);
 	for (size_t i = 0; i < p->base_count; i++) {
 		const struct export_base *base = &p->bases[i];
 		const char *texts[] = {base->ou != NULL ? base->ou : "",
@@ -447,7 +452,7 @@ out:
 	scope_close(c.scope);
 	idset_free(c.seen);
 	collect_feeds_free(c.feeds);
-	free(c.attributes);
+	shape_close(c.shape);
 	forest_close(c.forest);
 	arena_free(c.arena);
 	buf_fini(&c.body);

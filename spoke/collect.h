@@ -25,6 +25,10 @@ struct collect_options {
 	uint64_t hub_version;
 	const uint8_t *hub_root;
 	int64_t now_ms;
+	/* Told of every exported object of which something is worth saying;
+	 * NULL: the log is. */
+	void (*note)(void *arg, const struct shape_case *c);
+	void *note_arg;
 };
 
 struct collect_result {
@@ -44,9 +48,6 @@ struct collect_result {
 int collect_run(const struct collect_options *options, struct replica *replica,
     struct collect_result *out_result, struct err *err) ERR_WUR;
 
-/* What has to be read of an entry: names in an array that the caller frees. */
-const char **collect_attributes(
-    const struct dialect *dialect, const struct export_policy *policy);
 /* The replica of an export for a look; NULL when it has never run. */
 int collect_replica_open(const struct spoke_conf *conf,
     const struct export_policy *policy, struct replica **out_replica,

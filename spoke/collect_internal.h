@@ -24,7 +24,8 @@ struct collector {
 	struct idset *seen;            /* NULL: nothing can be found twice */
 	struct arena *arena;
 	struct buf body;
-	const char **attributes; /* owned array of borrowed names */
+	struct shape *shape;
+	unsigned notes; /* lines in the log about odd values */
 	struct collect_result *result;
 	/* The last reading was under this policy, and nothing was restored
 	 * since: what was touched is all that can differ. */
@@ -35,7 +36,7 @@ struct collector {
 
 /* --- collect_read.c --- */
 
-/* Opens the scope and chooses the attributes. */
+/* Opens the scope and the policy's judge. */
 int collect_prepare(struct collector *c, struct err *err) ERR_WUR;
 /* Takes in everything that the policy finds; entries[i]: how many entry i of
  * `from` found. */

@@ -1,42 +1,11 @@
 #include "spoke/collect_internal.h"
 
-#include <strings.h>
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "spoke/stages.h"
 
-static bool
-names_have(const char *const *names, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcasecmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
-/* What the dialect asks for, the attributes that a policy names, and the one
- * that tells our own contacts. */
-const char **
-collect_attributes(
-    const struct dialect *dialect, const struct export_policy *policy)
-{
-	const char *const *list = dialect_export_attributes(dialect);
-	const char *provenance = dialect_provenance_attribute(dialect);
-	const char **names;
-	size_t count = 0;
-
-	while (list[count] != NULL)
-		count++;
-	names = mem_calloc(count + policy->allow_count + 2, sizeof(*names));
-	for (size_t i = 0; i < count; i++)
-		names[i] = list[i];
-	for (size_t i = 0; i < policy->allow_count; i++)
-		if (!names_have(names, count, policy->allow[i]))
-			names[count++] = policy->allow[i];
-	if (provenance != NULL && !names_have(names, count, provenance))
-		names[count++] = provenance;
-	return names;
-}
+/* Lines in the log about odd values, each run. */
+#define NOTES_MAX 100
 
 /* An entry that cannot be read keeps the state it had, so that it does not look
  * deleted; too many of them stop the run. */
@@ -93,30 +62,64 @@ seen_before(
 	return false;
 }
 
+/* What is odd about an exported object; a few lines of them tell enough. */
+static void
+notes_take(struct collector *c, const struct shape_case *question)
+{
+	const struct values_notes *notes = &question->notes;
+	struct slice dn = slice_str(question->entry->dn);
+
+	shape_count_notes(&c->result->counts, question);
+	if (notes->count == 0 && !question->closed)
+		return;
+	if (c->options->note != NULL) {
+		c->options->note(c->options->note_arg, question);
+		return;
+	}
+	for (size_t i = 0; i < notes->count && c->notes < NOTES_MAX; i++) {
+		const struct values_note *n = &notes->list[i];
+
+		c->notes++;
+		log_info("value not exported entry=%s attribute=%s octets=%zu "
+			 "reason=\"%s\"",
+		    log_text(dn), n->attribute, n->value.len,
+		    values_drop_text(n->why));
+	}
+	if (question->closed && c->notes < NOTES_MAX) {
+		c->notes++;
+		log_info(
+		    "exported, but closed to outsiders entry=%s", log_text(dn));
+	}
+}
+
 static int
-object_take(struct collector *c, const struct id *id, const struct object *raw,
-    const struct shape_facts *facts, struct err *err)
+object_take(struct collector *c, const struct id *id,
+    struct shape_case *question, struct err *err)
 {
 	struct shape_counts *counts = &c->result->counts;
-	struct object object;
+	Galr__Kind kind = question->raw->kind;
+	char opaque[ID_HEX_SIZE];
 	struct err cause = {0};
 	enum shape_reason reason;
 
 	(void)stages_enter(STAGE_SHAPE);
-	reason = shape_object(c->policy, facts, raw, c->arena, &object, counts);
+	reason = shape_object(c->shape, c->arena, question);
 	if (reason == SHAPE_ERROR) {
 		(void)err_set(&cause, ERR_LIMIT, "too large");
-		return entry_failed(c, id, raw->kind, &cause, err);
+		return entry_failed(c, id, kind, &cause, err);
 	}
 	if (reason != SHAPE_EXPORTED) {
-		shape_count(counts, raw->kind, reason);
+		shape_count(counts, kind, reason);
 		return 0;
 	}
 	(void)stages_enter(STAGE_ENCODE);
+	if (!c->policy->source_dn)
+		question->object.source_dn = id_format(id, opaque);
 	buf_reset(&c->body);
-	if (object_encode(&object, c->arena, &c->body, &cause) < 0)
-		return entry_failed(c, id, raw->kind, &cause, err);
-	shape_count(counts, raw->kind, SHAPE_EXPORTED);
+	if (object_encode(&question->object, c->arena, &c->body, &cause) < 0)
+		return entry_failed(c, id, kind, &cause, err);
+	shape_count(counts, kind, SHAPE_EXPORTED);
+	notes_take(c, question);
 	if (c->intake == NULL)
 		return 0;
 	(void)stages_enter(STAGE_STORE);
@@ -128,8 +131,7 @@ static int
 entry_read(struct collector *c, const struct scope_hit *hit,
     const struct search_entry *entry, struct err *err)
 {
-	struct shape_facts facts = {.excluded = hit->excluded,
-	    .exchange = dialect_kind(c->dialect) == DIALECT_EXCHANGE};
+	struct shape_case question = {.excluded = hit->excluded};
 	struct object raw;
 	struct err cause = {0};
 	Galr__Kind kind = GALR__KIND__KIND_UNSPECIFIED;
@@ -145,9 +147,9 @@ entry_read(struct collector *c, const struct scope_hit *hit,
 			   : entry_failed(c, &id, kind, &cause, err);
 	if (seen_before(c, &id, hit->excluded, raw.kind))
 		return 0;
-	shape_facts_find(
-	    c->policy, entry, dialect_provenance_attribute(c->dialect), &facts);
-	return object_take(c, &id, &raw, &facts, err);
+	question.entry = entry;
+	question.raw = &raw;
+	return object_take(c, &id, &question, err);
 }
 
 static int
@@ -183,7 +185,8 @@ from_take(
 	(void)scope_text(base, text, sizeof(text));
 	if (c->intake != NULL && collect_base_before(c, base, &before, err) < 0)
 		return -1;
-	if (scope_read(c->scope, index, c->attributes, entry_take, c, err) < 0)
+	if (scope_read(c->scope, index, shape_attributes(c->shape), entry_take,
+		c, err) < 0)
 		return err_prepend(err, "export from %s", text);
 	*out_entries = c->result->found - start;
 	if (*out_entries == 0 && before > 0 && base->object == NULL &&
@@ -227,8 +230,8 @@ collect_ids_take(
     struct collector *c, const struct id *ids, size_t count, struct err *err)
 {
 	enum stage before = stages_enter(STAGE_RECEIVE);
-	int rc = scope_read_ids(
-	    c->scope, ids, count, c->attributes, entry_take, c, err);
+	int rc = scope_read_ids(c->scope, ids, count,
+	    shape_attributes(c->shape), entry_take, c, err);
 
 	(void)stages_enter(before);
 	return rc;
@@ -245,6 +248,8 @@ collect_prepare(struct collector *c, struct err *err)
 	    .repin = c->options->allow_empty,
 	    .wide = c->options->count_only};
 
-	c->attributes = collect_attributes(c->dialect, c->policy);
+	if (shape_open_conf(
+		c->options->conf, c->policy, c->dialect, &c->shape, err) < 0)
+		return -1;
 	return scope_open(&options, &c->scope, err);
 }

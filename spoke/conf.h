@@ -80,6 +80,18 @@ struct export_base {
 };
 
 enum export_preset { EXPORT_FULL, EXPORT_MINIMAL };
+/* Recipients that take no mail from outsiders. */
+enum export_closed {
+	EXPORT_CLOSED_REPORT, /* exported, counted and named */
+	EXPORT_CLOSED_LEAVE_OUT,
+	EXPORT_CLOSED_INCLUDE
+};
+/* Target address of users who have one of their own. */
+enum export_forwarded { EXPORT_FORWARDED_PRIMARY, EXPORT_FORWARDED_TARGET };
+
+/* Exchange itself never makes a contact with it; synchronisation between
+ * forests by Microsoft's identity managers does. */
+#define EXPORT_FOREIGN_DEFAULT "contact:msExchOriginatingForest=*"
 
 struct export_policy {
 	const char *name; /* the stream's name */
@@ -89,8 +101,16 @@ struct export_policy {
 	size_t base_count;
 	const char *const *audience; /* member names; none: all */
 	size_t audience_count;
-	bool hidden;      /* E8: hidden objects too */
-	const char *mark; /* E9: "NoGALsync"; "" switches it off */
+	bool hidden;                /* E8: hidden objects too */
+	const char *mark;           /* E9: "NoGALsync"; "" switches it off */
+	const char *mark_attribute; /* where the mark may stand too; NULL */
+	bool disabled;              /* E7: disabled accounts too */
+	enum export_forwarded forwarded;
+	enum export_closed closed;        /* E20 */
+	const char *const *foreign_marks; /* E19, facts.h */
+	size_t foreign_mark_count;
+	bool source_dn;  /* E10: DNs; else ids stand for them */
+	bool delegation; /* E14 */
 	/* E10: attribute names. The preset's, then minus deny, plus allow. */
 	enum export_preset preset;
 	const char *const *allow;

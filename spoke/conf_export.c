@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/wire/limits.h"
 #include "spoke/conf_internal.h"
-#include "spoke/shape.h"
+#include "spoke/facts.h"
 
 static const struct conf_name scope_names[] = {{"base", EXPORT_BASE},
     {"one", EXPORT_ONE}, {"subtree", EXPORT_SUBTREE}, {"below", EXPORT_BELOW},
@@ -15,6 +15,12 @@ static const struct conf_name find_names[] = {{"user", DIALECT_FIND_USER},
     {"container", DIALECT_FIND_CONTAINER}, {"ou", DIALECT_FIND_OU}, {NULL, 0}};
 static const struct conf_name preset_names[] = {
     {"full", EXPORT_FULL}, {"minimal", EXPORT_MINIMAL}, {NULL, 0}};
+static const struct conf_name closed_names[] = {
+    {"report", EXPORT_CLOSED_REPORT}, {"leave-out", EXPORT_CLOSED_LEAVE_OUT},
+    {"include", EXPORT_CLOSED_INCLUDE}, {NULL, 0}};
+static const struct conf_name forwarded_names[] = {
+    {"primary", EXPORT_FORWARDED_PRIMARY}, {"target", EXPORT_FORWARDED_TARGET},
+    {NULL, 0}};
 static const struct conf_name feed_names[] = {{"auto", FEED_AUTO},
     {"dirsync", FEED_DIRSYNC}, {"usn", FEED_USN}, {"syncrepl", FEED_SYNCREPL},
     {"full", FEED_FULL}, {NULL, 0}};
@@ -103,12 +109,9 @@ complete_export(void *group, struct err *err)
 {
 	struct export_policy *p = group;
 
-	for (size_t i = 0; i < p->deny_count; i++)
-		if (shape_attribute_mandatory(p->deny[i]))
-			return err_set(err, ERR_CONFIG,
-			    "attribute %s cannot be denied: contacts need it",
-			    p->deny[i]);
-	return 0;
+	if (attributes_policy_check(p, err) < 0)
+		return -1;
+	return facts_policy_check(p, err);
 }
 
 static const struct conf_row base_rows[] = {
@@ -147,6 +150,18 @@ static const struct conf_row export_rows[] = {
 	.text = "false"},
     {"mark", CONF_STRING, CONF_FIELD(struct export_policy, mark),
 	.text = "NoGALsync", .max = 255},
+    {"mark_attribute", CONF_STRING,
+	CONF_FIELD(struct export_policy, mark_attribute), .max = 255},
+    {"foreign_marks", CONF_STRINGS,
+	CONF_FIELD(struct export_policy, foreign_marks),
+	CONF_COUNT(struct export_policy, foreign_mark_count),
+	.text = EXPORT_FOREIGN_DEFAULT, .max = SPOKE_CONF_LIST_MAX},
+    {"disabled", CONF_BOOL, CONF_FIELD(struct export_policy, disabled),
+	.text = "true"},
+    {"closed", CONF_ENUM, CONF_FIELD(struct export_policy, closed),
+	.names = closed_names, .text = "report"},
+    {"forwarded", CONF_ENUM, CONF_FIELD(struct export_policy, forwarded),
+	.names = forwarded_names, .text = "primary"},
     {"attributes", CONF_ENUM, CONF_FIELD(struct export_policy, preset),
 	.names = preset_names, .text = "full"},
     {"allow", CONF_STRINGS, CONF_FIELD(struct export_policy, allow),
@@ -155,6 +170,10 @@ static const struct conf_row export_rows[] = {
     {"deny", CONF_STRINGS, CONF_FIELD(struct export_policy, deny),
 	CONF_COUNT(struct export_policy, deny_count),
 	.max = SPOKE_CONF_LIST_MAX},
+    {"source_dn", CONF_BOOL, CONF_FIELD(struct export_policy, source_dn),
+	.text = "true"},
+    {"delegation", CONF_BOOL, CONF_FIELD(struct export_policy, delegation),
+	.text = "false"},
     {"minimum", CONF_INT, CONF_FIELD(struct export_policy, minimum),
 	.text = "0", .min = 0, .max = INT32_MAX},
     {"max_errors", CONF_INT, CONF_FIELD(struct export_policy, max_errors),

@@ -8,10 +8,34 @@
 #include "spoke/scope.h"
 
 #define COUNT_OUT_MAX (4 * 1024 * 1024)
+#define NOT_FOUND "no entry of from finds it"
 #define COUNT_ARENA_MAX (16 * 1024 * 1024)
 
+/* Objects to look at, one by one, as text or JSON. */
+struct remarks {
+	struct buf out;
+	bool json, any;
+};
+
 static void
-count_json(const struct collect_result *r, const char *name, struct buf *out)
+remark(void *arg, const struct shape_case *c)
+{
+	struct remarks *r = arg;
+
+	if (!c->closed)
+		return;
+	if (r->json) {
+		buf_add_str(&r->out, r->any ? "," : "");
+		buf_add_json(&r->out, slice_str(c->entry->dn));
+	} else {
+		buf_addf(&r->out, "closed to outsiders: %s\n", c->entry->dn);
+	}
+	r->any = true;
+}
+
+static void
+count_json(const struct collect_result *r, const char *name,
+    struct remarks *remarks, struct buf *out)
 {
 	buf_add_str(out, "{\"policy\":");
 	buf_add_json(out, slice_str(name));
@@ -29,11 +53,36 @@ count_json(const struct collect_result *r, const char *name, struct buf *out)
 			    (unsigned long long)r->counts.kinds[k][n]);
 		buf_add_byte(out, '}');
 	}
+	buf_addf(out, "},\"closed\":[%s],\"dropped\":{",
+	    buf_failed(&remarks->out) ? "" : buf_cstr(&remarks->out));
+	for (int n = 0; n < VALUES_DROP_COUNT; n++)
+		buf_addf(out, "%s\"%s\":%llu", n == 0 ? "" : ",",
+		    values_drop_key((enum values_drop)n),
+		    (unsigned long long)r->counts.dropped[n]);
 	buf_add_str(out, "}}\n");
 }
 
 static void
-count_text(const struct collect_result *r, const char *name, struct buf *out)
+count_text_remarks(
+    const struct collect_result *r, struct remarks *remarks, struct buf *out)
+{
+	for (int n = 0; n < VALUES_DROP_COUNT; n++)
+		if (r->counts.dropped[n] > 0)
+			buf_addf(out, "%llu values left out: %s\n",
+			    (unsigned long long)r->counts.dropped[n],
+			    values_drop_text((enum values_drop)n));
+	if (r->counts.closed > 0)
+		buf_addf(out,
+		    "%llu would be exported although closed to outsiders%s\n",
+		    (unsigned long long)r->counts.closed,
+		    buf_failed(&remarks->out) ? ", too many to list" : ":");
+	if (!buf_failed(&remarks->out))
+		buf_add_str(out, buf_cstr(&remarks->out));
+}
+
+static void
+count_text(const struct collect_result *r, const char *name,
+    struct remarks *remarks, struct buf *out)
 {
 	buf_addf(out, "%-16s", "");
 	for (int n = 0; n < SHAPE_REASON_COUNT; n++)
@@ -64,6 +113,7 @@ count_text(const struct collect_result *r, const char *name, struct buf *out)
 	if (r->referrals > 0)
 		buf_addf(out, "%llu referrals are not followed\n",
 		    (unsigned long long)r->referrals);
+	count_text_remarks(r, remarks, out);
 	buf_addf(out, "%s would export %llu objects\n", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
 }
@@ -74,7 +124,9 @@ count_policy(const struct spoke_conf *conf, const char *name, bool json)
 	struct collect_options options = {.conf = conf,
 	    .policy = spoke_conf_export(conf, name),
 	    .count_only = true,
-	    .now_ms = clock_now_ms()};
+	    .now_ms = clock_now_ms(),
+	    .note = remark};
+	struct remarks remarks = {.json = json};
 	struct collect_result result;
 	struct replica *replica = NULL;
 	struct err err = {0};
@@ -86,19 +138,22 @@ count_policy(const struct spoke_conf *conf, const char *name, bool json)
 		    "galspoke: no export policy is called \"%s\"\n", name);
 		return EXIT_USAGE;
 	}
+	options.note_arg = &remarks;
 	buf_init(&out, COUNT_OUT_MAX);
+	buf_init(&remarks.out, COUNT_OUT_MAX / 2);
 	if (collect_replica_open(conf, options.policy, &replica, &err) < 0 ||
 	    collect_run(&options, replica, &result, &err) < 0)
 		goto out;
 	if (json)
-		count_json(&result, options.policy->name, &out);
+		count_json(&result, options.policy->name, &remarks, &out);
 	else
-		count_text(&result, options.policy->name, &out);
+		count_text(&result, options.policy->name, &remarks, &out);
 	(void)fputs(buf_cstr(&out), stdout);
 	code = EXIT_DONE;
 out:
 	if (code != EXIT_DONE)
 		log_err(&err, "not counted policy=%s", name);
+	buf_fini(&remarks.out);
 	buf_fini(&out);
 	replica_close(replica);
 	return code;
@@ -113,33 +168,60 @@ struct explainer {
 	struct arena *arena;
 	const struct export_policy *policy;
 	struct scope *scope;
-	struct shape_counts counts;
+	struct shape *shape;
 	struct buf out;
 	bool json, any;
 };
 
 static void
-verdict(struct explainer *x, const char *dn, bool exported, const char *reason,
-    const char *by)
+verdict_text(struct explainer *x, const struct shape_case *c,
+    enum shape_reason reason, const char *by)
 {
-	const char *name = x->policy == NULL ? "" : x->policy->name;
+	buf_addf(&x->out, "%s\n  %s: %s%s%s%s%s\n", c->entry->dn,
+	    x->policy->name, reason == SHAPE_EXPORTED ? "" : "not exported: ",
+	    by == NULL ? NOT_FOUND : shape_reason_text(reason),
+	    c->closed ? " although closed to outsiders" : "",
+	    by == NULL ? "" : ", by ", by == NULL ? "" : by);
+	for (size_t i = 0; i < c->notes.count; i++)
+		buf_addf(&x->out, "    without one %s: %s: %s\n",
+		    c->notes.list[i].attribute,
+		    values_drop_text(c->notes.list[i].why),
+		    log_text(c->notes.list[i].value));
+}
 
-	if (!x->json) {
-		buf_addf(&x->out, "%s\n  %s: %s%s%s%s\n", dn, name,
-		    exported ? "" : "not exported: ", reason,
-		    by[0] == '\0' ? "" : ", by ", by);
-	} else {
-		buf_addf(&x->out, "%s{\"dn\":", x->any ? "," : "");
-		buf_add_json(&x->out, slice_str(dn));
-		buf_add_str(&x->out, ",\"policy\":");
-		buf_add_json(&x->out, slice_str(name));
-		buf_addf(&x->out, ",\"exported\":%s,\"reason\":",
-		    exported ? "true" : "false");
-		buf_add_json(&x->out, slice_str(reason));
-		buf_add_str(&x->out, ",\"from\":");
-		buf_add_json(&x->out, slice_str(by));
-		buf_add_byte(&x->out, '}');
+static void
+verdict_json(struct explainer *x, const struct shape_case *c,
+    enum shape_reason reason, const char *by)
+{
+	buf_addf(&x->out, "%s{\"dn\":", x->any ? "," : "");
+	buf_add_json(&x->out, slice_str(c->entry->dn));
+	buf_add_str(&x->out, ",\"policy\":");
+	buf_add_json(&x->out, slice_str(x->policy->name));
+	buf_addf(&x->out, ",\"exported\":%s,\"closed\":%s,\"reason\":",
+	    reason == SHAPE_EXPORTED ? "true" : "false",
+	    c->closed ? "true" : "false");
+	buf_add_json(&x->out,
+	    slice_str(by == NULL ? NOT_FOUND : shape_reason_text(reason)));
+	buf_add_str(&x->out, ",\"from\":");
+	buf_add_json(&x->out, slice_str(by == NULL ? "" : by));
+	buf_add_str(&x->out, ",\"dropped\":[");
+	for (size_t i = 0; i < c->notes.count; i++) {
+		buf_addf(&x->out, "%s{\"attribute\":\"%s\",\"reason\":\"%s\"}",
+		    i == 0 ? "" : ",", c->notes.list[i].attribute,
+		    values_drop_key(c->notes.list[i].why));
 	}
+	buf_add_str(&x->out, "]}");
+}
+
+/* by: which entry of `from` found it; NULL: none. */
+static void
+verdict(struct explainer *x, const struct shape_case *c,
+    enum shape_reason reason, const char *by)
+{
+	if (x->json)
+		verdict_json(x, c, reason, by);
+	else
+		verdict_text(x, c, reason, by);
 	x->any = true;
 }
 
@@ -147,9 +229,8 @@ static int
 entry_explain(
     struct explainer *x, const struct search_entry *entry, struct err *err)
 {
-	struct shape_facts facts = {
-	    .exchange = dialect_kind(x->dialect) == DIALECT_EXCHANGE};
-	struct object raw, object;
+	struct shape_case question = {.entry = entry};
+	struct object raw;
 	struct scope_hit hit;
 	enum shape_reason reason;
 	char by[1024];
@@ -158,19 +239,16 @@ entry_explain(
 	if (rc < 0)
 		return -1;
 	if (rc == 0) {
-		verdict(x, entry->dn, false, "no entry of from finds it", "");
+		verdict(x, &question, SHAPE_EXCLUDED, NULL);
 		return 0;
 	}
 	arena_reset(x->arena);
-	facts.excluded = hit.excluded;
+	question.excluded = hit.excluded;
+	question.raw = &raw;
 	if (dialect_read_object(x->dialect, entry, x->arena, &raw, err) < 0)
 		return -1;
-	shape_facts_find(
-	    x->policy, entry, dialect_provenance_attribute(x->dialect), &facts);
-	reason = shape_object(
-	    x->policy, &facts, &raw, x->arena, &object, &x->counts);
-	verdict(x, entry->dn, reason == SHAPE_EXPORTED,
-	    shape_reason_text(reason),
+	reason = shape_object(x->shape, x->arena, &question);
+	verdict(x, &question, reason,
 	    scope_text(&x->policy->bases[hit.from], by, sizeof(by)));
 	return 0;
 }
@@ -211,17 +289,18 @@ policy_explain(struct explainer *x, const struct export_policy *policy,
 	    .policy = policy,
 	    .page_size = x->conf->directory.page_size,
 	    .wide = true};
-	const char **attributes = collect_attributes(x->dialect, policy);
 	int rc = -1;
 
 	x->policy = policy;
 	if (collect_replica_open(x->conf, policy, &options.replica, err) == 0 &&
+	    shape_open_conf(x->conf, policy, x->dialect, &x->shape, err) == 0 &&
 	    scope_open(&options, &x->scope, err) == 0)
-		rc = forest_explain(x, filter, attributes, err);
+		rc = forest_explain(x, filter, shape_attributes(x->shape), err);
 	scope_close(x->scope);
+	shape_close(x->shape);
 	x->scope = NULL;
+	x->shape = NULL;
 	replica_close(options.replica);
-	free(attributes);
 	return rc;
 }
 

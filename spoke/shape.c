@@ -1,35 +1,24 @@
 #include "spoke/shape.h"
 
-#include <strings.h>
-#include "spoke/address.h"
+#include <stdio.h>
+#include <stdlib.h>
 
-/* A directory allows more; no person has them. */
-#define SHAPE_ADDRESSES_MAX 1024
+#include "common/base/mem.h"
+#include "spoke/addresses.h"
 
-/* FEATURES E10: the objects themselves, and what mail needs. */
-static const char *const mandatory[] = {"cn", "givenName", "legacyExchangeDN",
-    "mail", "mailNickname", "proxyAddresses", "sn", "targetAddress", NULL};
+/* PidTagDisplayTypeEx: may stand in an access control list. MS-OXOABK
+ * 2.2.3.12. */
+#define DISPLAY_TYPE_ACL INT64_C(0x40000000)
+/* S-1-5-10: the account itself. */
+static const uint8_t sid_self[] = {1, 1, 0, 0, 0, 0, 0, 5, 10, 0, 0, 0};
+#define SID_MAX 68
 
-/* What both presets carry. */
-static const char *const minimal[] = {"c", "co", "company", "countryCode",
-    "department", "displayName", "displayNamePrintable",
-    "facsimileTelephoneNumber", "initials", "ipPhone", "l", "mobile",
-    "msDS-PhoneticCompanyName", "msDS-PhoneticDepartment",
-    "msDS-PhoneticDisplayName", "msDS-PhoneticFirstName",
-    "msDS-PhoneticLastName", "msExchAssistantName",
-    "msExchHideFromAddressLists", "pager", "personalTitle",
-    "physicalDeliveryOfficeName", "postOfficeBox", "postalCode", "st",
-    "streetAddress", "telephoneAssistant", "telephoneNumber", "title",
-    "userSMIMECertificate", "wWWHomePage", NULL};
-
-/* What only the full preset carries. */
-static const char *const full[] = {"description", "employeeID",
-    "employeeNumber", "employeeType", "extensionAttribute1",
-    "extensionAttribute10", "extensionAttribute11", "extensionAttribute12",
-    "extensionAttribute13", "extensionAttribute14", "extensionAttribute15",
-    "extensionAttribute2", "extensionAttribute3", "extensionAttribute4",
-    "extensionAttribute5", "extensionAttribute6", "extensionAttribute7",
-    "extensionAttribute8", "extensionAttribute9", "homePhone", "info", NULL};
+struct shape {
+	const struct export_policy *policy;
+	bool exchange;
+	struct attributes *attributes;
+	struct facts_finder *facts;
+};
 
 static const struct {
 	const char *text, *key;
@@ -37,9 +26,13 @@ static const struct {
     [SHAPE_EXPORTED] = {"exported", "exported"},
     [SHAPE_EXCLUDED] = {"left out by place", "excluded"},
     [SHAPE_OWN] = {"imported by galrelay", "own"},
+    [SHAPE_FOREIGN] = {"imported by another product", "foreign"},
+    [SHAPE_SYSTEM] = {"system mailbox", "system"},
     [SHAPE_KIND] = {"no recipient", "kind"},
     [SHAPE_MARKED] = {"marked not to be exported", "marked"},
+    [SHAPE_DISABLED] = {"disabled account", "disabled"},
     [SHAPE_HIDDEN] = {"hidden from address lists", "hidden"},
+    [SHAPE_CLOSED] = {"closed to outsiders", "closed"},
     [SHAPE_NO_ADDRESS] = {"without mail address", "no_address"},
     [SHAPE_ERROR] = {"unreadable", "error"},
 };
@@ -80,6 +73,14 @@ shape_uncount(
 	counts->kinds[kind_index(kind)][reason]--;
 }
 
+void
+shape_count_notes(struct shape_counts *counts, const struct shape_case *c)
+{
+	for (size_t i = 0; i < VALUES_DROP_COUNT; i++)
+		counts->dropped[i] += c->notes.dropped[i];
+	counts->closed += c->closed;
+}
+
 const char *
 shape_kind_name(Galr__Kind kind)
 {
@@ -89,395 +90,279 @@ shape_kind_name(Galr__Kind kind)
 	return names[kind_index(kind)];
 }
 
-static bool
-list_has(const char *const *list, const char *name)
+/* --- opening --- */
+
+int
+shape_open(const struct shape_options *options, struct shape **out_shape,
+    struct err *err)
 {
-	for (; *list != NULL; list++)
-		if (slice_name_equal(*list, name))
-			return true;
-	return false;
-}
+	struct shape *shape = mem_calloc(1, sizeof(*shape));
+	const struct facts_options facts = {.policy = options->policy,
+	    .dialect = options->dialect,
+	    .kind = options->kind,
+	    .provenance = options->provenance,
+	    .legacy_prefix = options->legacy_prefix};
 
-static bool
-list_has_n(const char *const *list, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (slice_name_equal(list[i], name))
-			return true;
-	return false;
-}
-
-bool
-shape_attribute_mandatory(const char *name)
-{
-	return list_has(mandatory, name);
-}
-
-bool
-shape_attribute_allowed(const struct export_policy *policy, const char *name)
-{
-	if (list_has(mandatory, name))
-		return true;
-	if (list_has_n(policy->deny, policy->deny_count, name))
-		return false;
-	if (list_has_n(policy->allow, policy->allow_count, name))
-		return true;
-	return list_has(minimal, name) ||
-	       (policy->preset == EXPORT_FULL && list_has(full, name));
-}
-
-/* extensionAttribute1 to extensionAttribute15. */
-static bool
-is_extension(const char *name)
-{
-	static const char prefix[] = "extensionAttribute";
-	const char *digits = name + sizeof(prefix) - 1;
-	size_t len;
-
-	if ((name[0] | 0x20) != 'e' ||
-	    strncasecmp(name, prefix, sizeof(prefix) - 1) != 0)
-		return false;
-	len = strlen(digits);
-	return (len == 1 && digits[0] >= '1' && digits[0] <= '9') ||
-	       (len == 2 && digits[0] == '1' && digits[1] >= '0' &&
-		   digits[1] <= '5');
-}
-
-/* One pass: this is asked of every entry. */
-static bool
-entry_marked(const struct search_entry *entry, const char *mark)
-{
-	if (mark == NULL || mark[0] == '\0')
-		return false;
-	for (size_t i = 0; i < entry->attribute_count; i++) {
-		const struct search_attribute *a = &entry->attributes[i];
-
-		if (!is_extension(a->name))
-			continue;
-		for (size_t k = 0; k < a->value_count; k++)
-			if (slice_equal_case(
-				slice_trim(a->values[k]), slice_str(mark)))
-				return true;
+	*out_shape = NULL;
+	shape->policy = options->policy;
+	shape->exchange = options->kind == DIALECT_EXCHANGE;
+	if (attributes_open(options->policy, options->dialect, options->kind,
+		&shape->attributes, err) < 0 ||
+	    facts_open(&facts, shape->attributes, &shape->facts, err) < 0) {
+		shape_close(shape);
+		return err_prepend(err, "export \"%s\"", options->policy->name);
 	}
-	return false;
+	*out_shape = shape;
+	return 0;
 }
 
-static bool
-entry_own(const struct search_entry *entry, const char *provenance_attribute)
+int
+shape_open_conf(const struct spoke_conf *conf,
+    const struct export_policy *policy, const struct dialect *dialect,
+    struct shape **out_shape, struct err *err)
 {
-	const struct search_attribute *attribute;
+	const struct shape_options options = {.policy = policy,
+	    .dialect = dialect,
+	    .kind = dialect_kind(dialect),
+	    .provenance = dialect_provenance_attribute(dialect),
+	    .legacy_prefix = conf->legacy_prefix};
 
-	attribute = search_find(entry, provenance_attribute);
-	if (attribute == NULL)
-		return false;
-	for (size_t i = 0; i < attribute->value_count; i++)
-		if (slice_starts_case(slice_trim(attribute->values[i]),
-			SLICE_LIT(SHAPE_PROVENANCE_PREFIX)))
-			return true;
-	return false;
+	return shape_open(&options, out_shape, err);
 }
 
 void
-shape_facts_find(const struct export_policy *policy,
-    const struct search_entry *entry, const char *provenance_attribute,
-    struct shape_facts *facts)
+shape_close(struct shape *shape)
 {
-	facts->own = entry_own(entry, provenance_attribute);
-	facts->marked = entry_marked(entry, policy->mark);
-	facts->hidden =
-	    slice_equal_case(search_first(entry, "msExchHideFromAddressLists"),
-		SLICE_LIT("TRUE"));
+	if (shape == NULL)
+		return;
+	facts_close(shape->facts);
+	attributes_close(shape->attributes);
+	free(shape);
 }
 
-/* The addresses of one object while they are sorted out. */
-struct addresses {
-	struct arena *arena;
-	struct slice *smtp; /* without prefix, as written */
-	bool *flagged;      /* was written with SMTP: */
-	size_t smtp_count;
-	struct slice *other; /* whole X500: and sip: values */
-	size_t other_count;
-	size_t max;
-	bool sip;
-	uint64_t dropped;
-};
-
-static void
-addresses_smtp(struct addresses *a, struct slice mail, bool flagged)
+const char *const *
+shape_attributes(const struct shape *shape)
 {
-	mail = slice_trim(mail);
-	if (!address_smtp_valid(mail) || mail.len + 5 > ADDRESS_PROXY_MAX) {
-		a->dropped++;
-		return;
-	}
-	for (size_t i = 0; i < a->smtp_count; i++)
-		if (slice_equal_case(a->smtp[i], mail)) {
-			/* The primary spelling wins over a second copy. */
-			if (flagged && !a->flagged[i]) {
-				a->smtp[i] = mail;
-				a->flagged[i] = true;
-			}
-			return;
-		}
-	if (a->smtp_count == a->max) {
-		a->dropped++;
-		return;
-	}
-	a->smtp[a->smtp_count] = mail;
-	a->flagged[a->smtp_count++] = flagged;
+	return attributes_names(shape->attributes);
 }
 
-static void
-addresses_other(struct addresses *a, struct slice value)
-{
-	if (value.len > ADDRESS_PROXY_MAX || a->other_count == a->max) {
-		a->dropped++;
-		return;
-	}
-	for (size_t i = 0; i < a->other_count; i++)
-		if (slice_equal_case(a->other[i], value))
-			return;
-	a->other[a->other_count++] = value;
-}
+/* --- judging --- */
 
-static void
-addresses_add(struct addresses *a, struct slice value)
-{
-	struct slice rest;
-
-	value = slice_trim(value);
-	switch (address_parse(value, &rest)) {
-	case ADDRESS_SMTP_PRIMARY:
-		addresses_smtp(a, rest, true);
-		return;
-	case ADDRESS_SMTP:
-		addresses_smtp(a, rest, false);
-		return;
-	case ADDRESS_X500:
-		if (rest.len > 0 && slice_is_utf8(rest))
-			addresses_other(a, value);
-		else
-			a->dropped++;
-		return;
-	case ADDRESS_SIP:
-		if (!a->sip && address_smtp_valid(rest)) {
-			a->sip = true;
-			addresses_other(a, value);
-		}
-		return;
-	case ADDRESS_OTHER:
-		/* X400, EUM, NOTES and the like mean nothing elsewhere. */
-		return;
-	}
-}
-
-/* X500:legacyExchangeDN, so that replies to old mail resolve. */
-static void
-addresses_legacy(struct addresses *a, struct slice dn)
-{
-	struct slice prefix = SLICE_LIT("X500:");
-	uint8_t *value;
-
-	if (dn.len == 0 || !slice_is_utf8(dn))
-		return;
-	value = arena_alloc(a->arena, prefix.len + dn.len);
-	if (value == NULL)
-		return;
-	memcpy(value, prefix.data, prefix.len);
-	memcpy(value + prefix.len, dn.data, dn.len);
-	addresses_other(a, slice_make(value, prefix.len + dn.len));
-}
-
-/* Index of the address that becomes primary: the flagged one; of several, or
- * of none, the one that mail names; else the least, so that the answer does
- * not depend on the order in which a server lists a set. */
-static size_t
-addresses_primary(const struct addresses *a, struct slice mail)
-{
-	size_t best = SIZE_MAX;
-	bool any = false;
-
-	for (size_t i = 0; i < a->smtp_count; i++)
-		any = any || a->flagged[i];
-	for (size_t i = 0; i < a->smtp_count; i++) {
-		if (any && !a->flagged[i])
-			continue;
-		if (slice_equal_case(a->smtp[i], mail))
-			return i;
-		if (best == SIZE_MAX ||
-		    slice_compare_case(a->smtp[i], a->smtp[best]) < 0)
-			best = i;
-	}
-	return best;
-}
-
-static struct slice
-smtp_value(struct arena *arena, struct slice mail, bool primary)
-{
-	uint8_t *value = arena_alloc(arena, mail.len + 5);
-
-	if (value == NULL)
-		return SLICE_NULL;
-	memcpy(value, primary ? "SMTP:" : "smtp:", 5);
-	memcpy(value + 5, mail.data, mail.len);
-	return slice_make(value, mail.len + 5);
-}
-
-/* The mail part of a targetAddress, empty unless it is a valid SMTP one. */
-static struct slice
-target_mail(const struct object *raw)
-{
-	struct slice value = slice_trim(object_first(raw, "targetAddress"));
-	struct slice rest;
-	enum address_type type = address_parse(value, &rest);
-
-	if (type == ADDRESS_OTHER && slice_find(value, ':') == SIZE_MAX)
-		rest = value;
-	else if (type != ADDRESS_SMTP && type != ADDRESS_SMTP_PRIMARY)
-		return SLICE_NULL;
-	return address_smtp_valid(rest) ? rest : SLICE_NULL;
-}
-
+/* Mailboxes whose account is disabled because nobody logs on to it: linked,
+ * shared, rooms, equipment, teams, here and in the cloud. */
 static bool
-addresses_collect(struct addresses *a, const struct shape_facts *facts,
-    const struct object *raw, struct slice target)
+is_disabled_by_nature(const struct facts *facts, int64_t type)
 {
-	const struct object_attribute *proxies =
-	    object_find(raw, "proxyAddresses");
-	struct slice mail = slice_trim(object_first(raw, "mail"));
-	size_t count = proxies == NULL ? 0 : proxies->value_count;
+	static const int64_t types[] = {2, 4, 16, 32, INT64_C(33554432),
+	    INT64_C(8589934592), INT64_C(17179869184), INT64_C(34359738368),
+	    INT64_C(137438953472), INT64_C(274877906944),
+	    INT64_C(1099511627776), INT64_C(2199023255552),
+	    INT64_C(8796093022208), INT64_C(17592186044416)};
 
-	a->max = count < SHAPE_ADDRESSES_MAX ? count + 2 : SHAPE_ADDRESSES_MAX;
-	a->smtp = arena_calloc(a->arena, a->max, sizeof(*a->smtp));
-	a->flagged = arena_calloc(a->arena, a->max, sizeof(*a->flagged));
-	a->other = arena_calloc(a->arena, a->max, sizeof(*a->other));
-	if (a->smtp == NULL || a->flagged == NULL || a->other == NULL)
-		return false;
-	/* First, so that a full list never loses it. */
-	addresses_legacy(a, slice_trim(object_first(raw, "legacyExchangeDN")));
-	for (size_t i = 0; i < count; i++)
-		addresses_add(a, proxies->values[i]);
-	if (raw->kind == GALR__KIND__KIND_CONTACT && target.len > 0 &&
-	    a->smtp_count == 0)
-		addresses_smtp(a, target, true);
-	/* Where Exchange rules, mail alone does not make a recipient. */
-	if (!facts->exchange && mail.len > 0)
-		addresses_smtp(a, mail, a->smtp_count == 0);
-	return true;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (types[i] == type)
+			return true;
+	return facts->linked;
 }
 
-struct shaper {
-	const struct export_policy *policy;
+static enum shape_reason
+shape_judge(const struct shape *shape, const struct shape_case *c)
+{
+	const struct export_policy *policy = shape->policy;
+	const struct facts *facts = &c->facts;
+	Galr__Kind kind = c->raw->kind;
+
+	if (c->excluded)
+		return SHAPE_EXCLUDED;
+	if (facts->own ||
+	    (facts->own_legacy && kind == GALR__KIND__KIND_CONTACT))
+		return SHAPE_OWN;
+	if ((facts->foreign & (1U << kind)) != 0)
+		return SHAPE_FOREIGN;
+	if (facts->system || dialect_type_is_system(c->raw->recipient_type))
+		return SHAPE_SYSTEM;
+	if (kind == GALR__KIND__KIND_UNSPECIFIED)
+		return SHAPE_KIND;
+	if (facts->marked)
+		return SHAPE_MARKED;
+	if (!policy->disabled && facts->disabled &&
+	    kind == GALR__KIND__KIND_USER &&
+	    !is_disabled_by_nature(facts, c->raw->recipient_type))
+		return SHAPE_DISABLED;
+	if (facts->hidden && !policy->hidden)
+		return SHAPE_HIDDEN;
+	if (facts->closed && policy->closed == EXPORT_CLOSED_LEAVE_OUT)
+		return SHAPE_CLOSED;
+	return SHAPE_EXPORTED;
+}
+
+/* --- composing --- */
+
+struct composer {
+	const struct shape *shape;
 	struct arena *arena;
+	struct values_notes *notes;
 	struct object_attribute *attributes;
 	size_t count;
 };
 
 static void
-shaper_add(struct shaper *s, const char *name, const struct slice *values,
+composer_add(struct composer *c, const char *name, const struct slice *values,
     size_t count)
 {
-	s->attributes[s->count++] = (struct object_attribute){
-	    .name = name, .values = values, .value_count = count};
-}
-
-static void
-shaper_add_one(struct shaper *s, const char *name, struct slice value)
-{
-	struct slice *copy = arena_alloc(s->arena, sizeof(*copy));
-
-	if (copy == NULL || value.len == 0)
-		return;
-	*copy = value;
-	shaper_add(s, name, copy, 1);
-}
-
-static void
-shaper_addresses(struct shaper *s, const struct addresses *a, size_t primary,
-    struct slice target)
-{
-	struct slice *values;
-	size_t count = 0;
-
-	values = arena_calloc(
-	    s->arena, a->smtp_count + a->other_count, sizeof(*values));
-	if (values == NULL)
-		return;
-	for (size_t i = 0; i < a->smtp_count; i++)
-		values[count++] =
-		    smtp_value(s->arena, a->smtp[i], i == primary);
-	for (size_t i = 0; i < a->other_count; i++)
-		values[count++] = a->other[i];
-	shaper_add(s, "proxyAddresses", values, count);
-	shaper_add_one(s, "mail", a->smtp[primary]);
-	shaper_add_one(s, "targetAddress",
-	    smtp_value(
-		s->arena, target.len > 0 ? target : a->smtp[primary], true));
+	if (count > 0)
+		c->attributes[c->count++] = (struct object_attribute){
+		    .name = name, .values = values, .value_count = count};
 }
 
 static bool
-attribute_composed(const char *name)
+composer_add_one(struct composer *c, const char *name, struct slice value)
 {
-	return slice_name_equal(name, "proxyAddresses") ||
-	       slice_name_equal(name, "mail") ||
-	       slice_name_equal(name, "targetAddress");
+	struct slice *copy = arena_alloc(c->arena, sizeof(*copy));
+
+	if (copy == NULL)
+		return false;
+	*copy = value;
+	composer_add(c, name, copy, value.len > 0);
+	return true;
 }
 
-static enum shape_reason
-shape_judge(const struct export_policy *policy, const struct shape_facts *facts,
-    const struct object *raw)
+/* Whether it may stand in access control lists is for delegation. */
+static bool
+composer_display(struct composer *c, const struct object_attribute *a)
 {
-	if (facts->excluded)
-		return SHAPE_EXCLUDED;
-	if (facts->own)
-		return SHAPE_OWN;
-	if (raw->kind == GALR__KIND__KIND_UNSPECIFIED)
-		return SHAPE_KIND;
-	if (facts->marked)
-		return SHAPE_MARKED;
-	if (facts->hidden && !policy->hidden)
-		return SHAPE_HIDDEN;
-	return SHAPE_EXPORTED;
+	char text[24];
+	long long type;
+
+	if (a->value_count == 0 || a->values[0].len >= sizeof(text))
+		return true;
+	memcpy(text, a->values[0].data, a->values[0].len);
+	text[a->values[0].len] = '\0';
+	type = strtoll(text, NULL, 10);
+	if (!c->shape->policy->delegation)
+		type &= ~DISPLAY_TYPE_ACL;
+	(void)snprintf(text, sizeof(text), "%lld", type);
+	return composer_add_one(
+	    c, a->name, arena_dup(c->arena, slice_str(text)));
 }
+
+/* Clean values are taken where they are: this is most of what a run does. */
+static bool
+composer_take(struct composer *c, const struct object_attribute *a)
+{
+	enum attributes_form form =
+	    attributes_form(c->shape->attributes, a->name);
+	const struct slice *values = a->values;
+	struct slice *copy = NULL;
+	size_t n = 0;
+
+	if (form == ATTRIBUTES_STAYS || form == ATTRIBUTES_MAIL)
+		return true;
+	if (form == ATTRIBUTES_DISPLAY)
+		return composer_display(c, a);
+	for (size_t i = 0; i < a->value_count; i++) {
+		struct slice value =
+		    values_clean(values[i], form, a->name, c->arena, c->notes);
+
+		if (copy == NULL && value.data == values[i].data &&
+		    value.len == values[i].len) {
+			n++;
+			continue;
+		}
+		if (copy == NULL) {
+			copy = arena_calloc(
+			    c->arena, a->value_count, sizeof(*copy));
+			if (copy == NULL)
+				return false;
+			memcpy(copy, values, n * sizeof(*copy));
+		}
+		if (value.len > 0)
+			copy[n++] = value;
+	}
+	composer_add(c, a->name, copy == NULL ? values : copy, n);
+	return true;
+}
+
+/* Who it is to other forests that trust this one: the account itself, or the
+ * one that a disabled account stands for. */
+static struct slice
+delegate_sid(const struct facts *facts, Galr__Kind kind)
+{
+	bool self = slice_equal(
+	    facts->master_sid, slice_make(sid_self, sizeof(sid_self)));
+
+	if (kind == GALR__KIND__KIND_GROUP)
+		return facts->security_group ? facts->sid : SLICE_NULL;
+	if (kind != GALR__KIND__KIND_USER)
+		return SLICE_NULL;
+	if (facts->disabled)
+		return self ? SLICE_NULL : facts->master_sid;
+	return facts->master_sid.len == 0 ? facts->sid : SLICE_NULL;
+}
+
+static bool
+composer_delegation(struct composer *c, const struct shape_case *question)
+{
+	struct slice sid;
+
+	if (!c->shape->policy->delegation)
+		return true;
+	sid = delegate_sid(&question->facts, question->raw->kind);
+	return sid.len == 0 || sid.len > SID_MAX ||
+	       composer_add_one(c, "msExchMasterAccountSid", sid);
+}
+
+static bool
+composer_addresses(struct composer *c, const struct addresses *addresses)
+{
+	composer_add(c, "proxyAddresses", addresses->values, addresses->count);
+	return composer_add_one(c, "mail", addresses->primary) &&
+	       composer_add_one(c, "targetAddress", addresses->target);
+}
+
+/* Attributes beside those of the entry. */
+#define COMPOSED 4
 
 enum shape_reason
-shape_object(const struct export_policy *policy,
-    const struct shape_facts *facts, const struct object *raw,
-    struct arena *arena, struct object *out_object, struct shape_counts *counts)
+shape_object(
+    const struct shape *shape, struct arena *arena, struct shape_case *c)
 {
-	struct addresses addresses = {.arena = arena};
-	struct shaper shaper = {.policy = policy, .arena = arena};
-	enum shape_reason reason = shape_judge(policy, facts, raw);
-	bool contact = raw->kind == GALR__KIND__KIND_CONTACT;
-	struct slice target;
-	size_t primary;
+	struct composer composer = {
+	    .shape = shape, .arena = arena, .notes = &c->notes};
+	const struct object *raw = c->raw;
+	struct addresses addresses;
+	enum shape_reason reason;
+	bool fine;
 
+	c->notes.count = 0;
+	memset(c->notes.dropped, 0, sizeof(c->notes.dropped));
+	c->closed = false;
+	facts_find(shape->facts, c->entry, &c->facts);
+	reason = shape_judge(shape, c);
 	if (reason != SHAPE_EXPORTED)
 		return reason;
-	target = contact ? target_mail(raw) : SLICE_NULL;
-	if (contact && facts->exchange && target.len == 0)
+	switch (addresses_find(raw, shape->exchange,
+	    shape->policy->forwarded == EXPORT_FORWARDED_TARGET, arena,
+	    &c->notes, &addresses)) {
+	case ADDRESSES_NONE:
 		return SHAPE_NO_ADDRESS;
-	if (!addresses_collect(&addresses, facts, raw, target))
+	case ADDRESSES_TOO_MANY:
 		return SHAPE_ERROR;
-	primary = addresses_primary(
-	    &addresses, slice_trim(object_first(raw, "mail")));
-	if (primary == SIZE_MAX)
-		return SHAPE_NO_ADDRESS;
-	shaper.attributes = arena_calloc(
-	    arena, raw->attribute_count + 3, sizeof(*shaper.attributes));
-	if (shaper.attributes == NULL)
-		return SHAPE_ERROR;
-	for (size_t i = 0; i < raw->attribute_count; i++) {
-		const struct object_attribute *a = &raw->attributes[i];
-
-		if (!attribute_composed(a->name) &&
-		    shape_attribute_allowed(policy, a->name))
-			shaper_add(&shaper, a->name, a->values, a->value_count);
+	case ADDRESSES_FINE:
+		break;
 	}
-	shaper_addresses(&shaper, &addresses, primary, target);
-	counts->addresses_dropped += addresses.dropped;
-	*out_object = *raw;
-	out_object->attributes = shaper.attributes;
-	out_object->attribute_count = shaper.count;
+	composer.attributes = arena_calloc(arena,
+	    raw->attribute_count + COMPOSED, sizeof(*composer.attributes));
+	fine = composer.attributes != NULL;
+	for (size_t i = 0; fine && i < raw->attribute_count; i++)
+		fine = composer_take(&composer, &raw->attributes[i]);
+	if (!fine || !composer_addresses(&composer, &addresses) ||
+	    !composer_delegation(&composer, c))
+		return SHAPE_ERROR;
+	c->closed =
+	    c->facts.closed && shape->policy->closed == EXPORT_CLOSED_REPORT;
+	c->object = *raw;
+	c->object.attributes = composer.attributes;
+	c->object.attribute_count = composer.count;
 	return SHAPE_EXPORTED;
 }

@@ -86,6 +86,40 @@ dialect_attribute_max(const struct dialect *dialect, const char *name)
 }
 
 int
+dialect_attributes_fetch(
+    const struct dialect *dialect, const char *const *names, struct err *err)
+{
+	return schema_fetch(dialect->schema, names, err);
+}
+
+bool
+dialect_knows(const struct dialect *dialect, const char *name)
+{
+	return schema_has(dialect->schema, name);
+}
+
+unsigned
+dialect_traits(const struct dialect *dialect, const char *name)
+{
+	return schema_traits(dialect->schema, name);
+}
+
+bool
+dialect_is_text(const struct dialect *dialect, const char *name)
+{
+	enum schema_syntax syntax = schema_syntax(dialect->schema, name);
+
+	return syntax == SCHEMA_TEXT || syntax == SCHEMA_PRINTABLE;
+}
+
+int
+dialect_attributes_begin(const struct dialect *dialect, const char *prefix,
+    void (*fn)(void *arg, const char *name), void *arg, struct err *err)
+{
+	return schema_begins(dialect->schema, prefix, fn, arg, err);
+}
+
+int
 dialect_load(const struct dialect *dialect, struct err *err)
 {
 	if (schema_load(dialect->schema, err) != 0)

@@ -8,6 +8,7 @@
 #define COMMON_LDAP_DIALECT_H
 
 #include "common/base/id.h"
+#include "common/ldap/schema.h"
 #include "common/ldap/search.h"
 #include "common/ldap/writer.h"
 #include "common/wire/object.h"
@@ -47,6 +48,26 @@ bool dialect_contact_allows(const struct dialect *dialect, const char *name);
 /* Upper length (characters, octets for binary) of an attribute on this server,
  * by schema (rangeUpper) or fact; 0: none known. */
 size_t dialect_attribute_max(const struct dialect *dialect, const char *name);
+/* Asks the schema for these attributes (this directory's names, ended by NULL)
+ * at once; what follows answers from it then. */
+int dialect_attributes_fetch(const struct dialect *dialect,
+    const char *const *names, struct err *err) ERR_WUR;
+/* Of an attribute under this directory's name. */
+bool dialect_knows(const struct dialect *dialect, const char *name);
+unsigned dialect_traits(const struct dialect *dialect, const char *name);
+bool dialect_is_text(const struct dialect *dialect, const char *name);
+/* Calls fn with each attribute of this directory whose name begins so. */
+int dialect_attributes_begin(const struct dialect *dialect, const char *prefix,
+    void (*fn)(void *arg, const char *name), void *arg,
+    struct err *err) ERR_WUR;
+/* The canonical name of an attribute of a directory of that kind: the same,
+ * where nothing else is known. */
+const char *dialect_canonical(enum dialect_kind kind, const char *name);
+/* This directory's name of a canonical one, as it is written; NULL: none. */
+const char *dialect_here(const struct dialect *dialect, const char *canonical);
+/* The attributes of a directory of that kind that describe recipients, ended by
+ * NULL. */
+const char *const *dialect_vocabulary(enum dialect_kind kind);
 /* A cheap mark of the directory's content on this server: AD invocationId and
  * highestCommittedUSN, OpenLDAP contextCSN. The same mark twice means that
  * nothing was written in between; out stays empty where there is none. */
@@ -60,6 +81,10 @@ const char *dialect_export_filter(const struct dialect *dialect);
 const char *const *dialect_export_attributes(const struct dialect *dialect);
 /* The same kinds of entries, also those without a mail address. */
 const char *dialect_recipient_filter(const struct dialect *dialect);
+
+/* Is it one of the recipients that Exchange keeps for itself
+ * (msExchRecipientTypeDetails)? */
+bool dialect_type_is_system(int64_t type);
 
 /* What a policy's search may look for; a set of them is an unsigned. */
 enum dialect_find {

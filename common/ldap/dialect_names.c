@@ -30,8 +30,8 @@
 
 static const char *const export_ad[] = {"objectGUID", "objectClass",
     "mailNickname", "targetAddress", "msExchHideFromAddressLists",
-    "msExchRecipientTypeDetails", "msExchRecipientDisplayType",
-    PERSON_ATTRIBUTES, EXTENSION_ATTRIBUTES, NULL};
+    "msExchRecipientTypeDetails", "msExchRecipientDisplayType", "groupType",
+    "thumbnailPhoto", PERSON_ATTRIBUTES, EXTENSION_ATTRIBUTES, NULL};
 
 static const char *const address_ad[] = {"objectGUID", "objectClass", "cn",
     "mail", "mailNickname", "proxyAddresses", "targetAddress",
@@ -56,7 +56,8 @@ static const char *const contact_exchange[] = {"objectGUID", "objectClass",
 	    "st", "street", "telephoneNumber", "title"
 
 static const char *const export_openldap[] = {"entryUUID", "objectClass", "uid",
-    "departmentNumber", "userSMIMECertificate", INETORG_ATTRIBUTES, NULL};
+    "departmentNumber", "jpegPhoto", "userSMIMECertificate", INETORG_ATTRIBUTES,
+    NULL};
 
 static const char *const address_openldap[] = {
     "entryUUID", "objectClass", "cn", "mail", "uid", NULL};
@@ -115,6 +116,15 @@ dialect_canonical_openldap(const char *name)
 }
 
 const char *
+dialect_canonical(enum dialect_kind kind, const char *name)
+{
+	const char *canonical =
+	    kind == DIALECT_OPENLDAP ? dialect_canonical_openldap(name) : NULL;
+
+	return canonical == NULL ? name : canonical;
+}
+
+const char *
 dialect_name_here(const struct dialect *dialect, const char *canonical)
 {
 	bool mapped = false;
@@ -130,6 +140,18 @@ dialect_name_here(const struct dialect *dialect, const char *canonical)
 		mapped = true;
 	}
 	return mapped ? NULL : canonical;
+}
+
+const char *
+dialect_here(const struct dialect *dialect, const char *canonical)
+{
+	return dialect_name_here(dialect, canonical);
+}
+
+const char *const *
+dialect_vocabulary(enum dialect_kind kind)
+{
+	return kind == DIALECT_OPENLDAP ? export_openldap : export_ad;
 }
 
 const char *
@@ -149,7 +171,7 @@ dialect_export_filter(const struct dialect *dialect)
 	if (dialect->kind == DIALECT_AD)
 		return "(&(|(mail=*)(proxyAddresses=*))"
 		       "(|(objectCategory=person)(objectCategory=group)))";
-	return "(&(|(mail=*)(proxyAddresses=*))"
+	return "(&(|(mail=*)(proxyAddresses=*)(targetAddress=*))"
 	       "(|(objectCategory=person)(objectCategory=group)"
 	       "(objectClass=msExchDynamicDistributionList)"
 	       "(objectClass=publicFolder)))";

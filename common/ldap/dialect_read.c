@@ -28,19 +28,21 @@ dialect_entry_id(const struct dialect *dialect,
 	return rc;
 }
 
-/* Recipients that Exchange keeps for itself (msExchRecipientTypeDetails). */
-static bool
-is_system_type(int64_t type)
+bool
+dialect_type_is_system(int64_t type)
 {
 	static const int64_t system[] = {
-	    INT64_C(8192),          /* SystemAttendant */
-	    INT64_C(16384),         /* SystemMailbox */
-	    INT64_C(8388608),       /* Arbitration */
-	    INT64_C(16777216),      /* MailboxPlan */
-	    INT64_C(536870912),     /* Discovery */
-	    INT64_C(68719476736),   /* PublicFolderMailbox */
-	    INT64_C(549755813888),  /* Monitoring */
-	    INT64_C(4398046511104), /* AuditLog */
+	    INT64_C(8192),            /* SystemAttendant */
+	    INT64_C(16384),           /* SystemMailbox */
+	    INT64_C(4194304),         /* MicrosoftExchange */
+	    INT64_C(8388608),         /* Arbitration */
+	    INT64_C(16777216),        /* MailboxPlan */
+	    INT64_C(536870912),       /* Discovery */
+	    INT64_C(68719476736),     /* PublicFolderMailbox */
+	    INT64_C(549755813888),    /* Monitoring */
+	    INT64_C(4398046511104),   /* AuditLog */
+	    INT64_C(70368744177664),  /* AuxAuditLog */
+	    INT64_C(140737488355328), /* SupervisoryReviewPolicy */
 	};
 	size_t i;
 
@@ -135,7 +137,7 @@ read_ad(const struct dialect *dialect, const struct search_entry *entry,
 	out->kind = kind_ad(search_find(entry, "objectClass"));
 	out->recipient_type =
 	    decimal(search_first(entry, "msExchRecipientTypeDetails"));
-	if (is_system_type(out->recipient_type))
+	if (dialect_type_is_system(out->recipient_type))
 		out->kind = GALR__KIND__KIND_UNSPECIFIED;
 	for (i = 0; i < entry->attribute_count; i++) {
 		const struct search_attribute *a = &entry->attributes[i];

@@ -83,6 +83,28 @@ ad_syntax(struct slice oid)
 	return SCHEMA_OTHER;
 }
 
+/* MS-ADTS 2.2.9 (searchFlags), 2.2.10 (systemFlags), 3.1.1.2.3.1 (links). */
+static unsigned
+ad_traits(const struct search_entry *entry)
+{
+	size_t system = decimal(search_first(entry, "systemFlags"));
+	struct slice syntax = search_first(entry, "attributeSyntax");
+	unsigned traits = 0;
+
+	/* Not replicated, or constructed. */
+	if ((system & 0x5) != 0)
+		traits |= SCHEMA_OPERATIONAL;
+	if ((decimal(search_first(entry, "linkID")) & 1) != 0)
+		traits |= SCHEMA_BACK_LINK;
+	if ((decimal(search_first(entry, "searchFlags")) & 128) != 0)
+		traits |= SCHEMA_CONFIDENTIAL;
+	if (slice_equal(syntax, SLICE_LIT("2.5.5.17")))
+		traits |= SCHEMA_SID;
+	if (slice_equal(syntax, SLICE_LIT("2.5.5.15")))
+		traits |= SCHEMA_DESCRIPTOR;
+	return traits;
+}
+
 static void
 ad_attribute_take(struct schema *schema, const struct search_entry *entry)
 {
@@ -93,6 +115,7 @@ ad_attribute_take(struct schema *schema, const struct search_entry *entry)
 	a->detailed = true;
 	a->max = decimal(search_first(entry, "rangeUpper"));
 	a->syntax = ad_syntax(search_first(entry, "attributeSyntax"));
+	a->traits = ad_traits(entry);
 }
 
 static int
@@ -116,35 +139,60 @@ filter_add_name(struct buf *filter, const char *name)
 	buf_add_byte(filter, ')');
 }
 
+/* Takes in the attributes that match. */
+static int
+ad_attributes(struct schema *schema, struct buf *filter, struct err *err)
+{
+	static const char *const attributes[] = {"lDAPDisplayName",
+	    "rangeUpper", "attributeSyntax", "systemFlags", "searchFlags",
+	    "linkID", NULL};
+	struct search *search = NULL;
+	struct search_entry entry;
+	int rc = -1;
+
+	if (buf_check(filter, "schema filter", err) != 0 ||
+	    ad_search(schema, buf_cstr(filter), attributes, &search, err) != 0)
+		goto out;
+	while ((rc = search_step(search, &entry, err)) == 1)
+		ad_attribute_take(schema, &entry);
+out:
+	search_close(search);
+	return rc;
+}
+
 static int
 ad_fetch(struct schema *schema, const char *const *names, struct err *err)
 {
-	static const char *const attributes[] = {
-	    "lDAPDisplayName", "rangeUpper", "attributeSyntax", NULL};
-	struct search *search = NULL;
-	struct search_entry entry;
 	struct buf filter;
 	size_t i;
-	int rc = -1;
+	int rc;
 
 	buf_init(&filter, FILTER_MAX);
 	buf_add_str(&filter, "(&(objectClass=attributeSchema)(|");
 	for (i = 0; names[i] != NULL; i++)
 		filter_add_name(&filter, names[i]);
 	buf_add_str(&filter, "))");
-	if (buf_check(&filter, "schema filter", err) != 0 ||
-	    ad_search(schema, buf_cstr(&filter), attributes, &search, err) != 0)
-		goto out;
-	while ((rc = search_step(search, &entry, err)) == 1)
-		ad_attribute_take(schema, &entry);
-	if (rc != 0)
-		goto out;
+	rc = ad_attributes(schema, &filter, err);
 	/* What was not found does not exist. */
-	for (i = 0; names[i] != NULL; i++)
+	for (i = 0; rc == 0 && names[i] != NULL; i++)
 		schema_table_put(&schema->table, slice_str(names[i]))
 		    ->detailed = true;
-out:
-	search_close(search);
+	buf_fini(&filter);
+	return rc;
+}
+
+static int
+ad_fetch_begins(struct schema *schema, const char *prefix, struct err *err)
+{
+	struct buf filter;
+	int rc;
+
+	buf_init(&filter, FILTER_MAX);
+	buf_add_str(
+	    &filter, "(&(objectClass=attributeSchema)(lDAPDisplayName=");
+	search_filter_escape(&filter, slice_str(prefix));
+	buf_add_str(&filter, "*))");
+	rc = ad_attributes(schema, &filter, err);
 	buf_fini(&filter);
 	return rc;
 }
@@ -363,4 +411,29 @@ schema_syntax(struct schema *schema, const char *name)
 	const struct schema_attribute *a = schema_details(schema, name);
 
 	return a == NULL ? SCHEMA_OTHER : a->syntax;
+}
+
+unsigned
+schema_traits(struct schema *schema, const char *name)
+{
+	const struct schema_attribute *a = schema_details(schema, name);
+
+	return a == NULL ? 0 : a->traits;
+}
+
+int
+schema_begins(struct schema *schema, const char *prefix,
+    void (*fn)(void *arg, const char *name), void *arg, struct err *err)
+{
+	int rc = schema->active_directory ? ad_fetch_begins(schema, prefix, err)
+					  : schema_load(schema, err);
+
+	for (size_t i = 0; rc == 0 && i < schema->table.count; i++) {
+		const struct schema_attribute *a = &schema->table.list[i];
+
+		if (a->known &&
+		    slice_starts_case(slice_str(a->name), slice_str(prefix)))
+			fn(arg, a->name);
+	}
+	return rc;
 }

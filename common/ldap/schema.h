@@ -11,6 +11,15 @@
 
 enum schema_syntax { SCHEMA_TEXT, SCHEMA_DN, SCHEMA_PRINTABLE, SCHEMA_OTHER };
 
+/* What else is known of an attribute, as a set. */
+enum schema_trait {
+	SCHEMA_OPERATIONAL = 1,  /* kept or computed by the server */
+	SCHEMA_BACK_LINK = 2,    /* the far end of another one (linkID odd) */
+	SCHEMA_CONFIDENTIAL = 4, /* AD searchFlags 128: not for everybody */
+	SCHEMA_SID = 8,          /* a security identifier */
+	SCHEMA_DESCRIPTOR = 16   /* a security descriptor */
+};
+
 struct schema;
 
 /* base: AD's schemaNamingContext, or the subschema entry. contact_class: whose
@@ -33,5 +42,10 @@ bool schema_contact_allows(struct schema *schema, const char *name);
 /* rangeUpper on AD; 0: none known (slapd enforces no lengths). */
 size_t schema_max(struct schema *schema, const char *name);
 enum schema_syntax schema_syntax(struct schema *schema, const char *name);
+unsigned schema_traits(struct schema *schema, const char *name);
+/* Calls fn with each attribute whose name begins so, in order of names. */
+int schema_begins(struct schema *schema, const char *prefix,
+    void (*fn)(void *arg, const char *name), void *arg,
+    struct err *err) ERR_WUR;
 
 #endif

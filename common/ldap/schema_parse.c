@@ -126,6 +126,8 @@ type_take(struct schema_table *table, const LDAPAttributeType *type)
 		a->known = true;
 		a->detailed = true;
 		a->syntax = syntax;
+		if (type->at_usage != LDAP_SCHEMA_USER_APPLICATIONS)
+			a->traits |= SCHEMA_OPERATIONAL;
 	}
 }
 

@@ -12,6 +12,7 @@ struct schema_attribute {
 	bool detailed; /* max and syntax were asked for */
 	size_t max;
 	enum schema_syntax syntax;
+	unsigned traits; /* enum schema_trait */
 };
 
 /* Ascending by name without case. */

@@ -1,0 +1,70 @@
+#include "spoke/nametable.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "common/base/slice.h"
+
+#define NAMETABLE_SIZE_MIN 64
+
+/* FNV-1a over the letters without their case. */
+static size_t
+name_hash(const char *name)
+{
+	uint32_t hash = 2166136261U;
+
+	for (; *name != '\0'; name++)
+		hash = (hash ^ ((uint8_t)*name | 0x20U)) * 16777619U;
+	return hash;
+}
+
+/* Where the name is, or the free slot where it belongs. */
+static struct nametable_slot *
+slot_find(const struct nametable *table, const char *name)
+{
+	size_t at = name_hash(name) & (table->size - 1);
+
+	while (table->slots[at].name != NULL &&
+	       !slice_name_equal(table->slots[at].name, name))
+		at = (at + 1) & (table->size - 1);
+	return &table->slots[at];
+}
+
+static void
+table_grow(struct nametable *table)
+{
+	struct nametable old = *table;
+
+	table->size = old.size == 0 ? NAMETABLE_SIZE_MIN : old.size * 2;
+	table->slots = mem_calloc(table->size, sizeof(*table->slots));
+	for (size_t i = 0; i < old.size; i++)
+		if (old.slots[i].name != NULL)
+			*slot_find(table, old.slots[i].name) = old.slots[i];
+	free(old.slots);
+}
+
+void
+nametable_fini(struct nametable *table)
+{
+	free(table->slots);
+	*table = (struct nametable){0};
+}
+
+void
+nametable_put(struct nametable *table, const char *name, unsigned value)
+{
+	struct nametable_slot *slot;
+
+	/* At most half full, so that searches are short and end. */
+	if (2 * (table->count + 1) > table->size)
+		table_grow(table);
+	slot = slot_find(table, name);
+	table->count += slot->name == NULL;
+	*slot = (struct nametable_slot){name, value};
+}
+
+unsigned
+nametable_get(const struct nametable *table, const char *name)
+{
+	return table->size == 0 ? 0 : slot_find(table, name)->value;
+}
