@@ -100,10 +100,14 @@ static int
 controller_locate(const struct spoke_directory *d, const struct controller *c,
     struct session **out_session, struct err *err)
 {
-	struct locate_hosts *hosts = mem_calloc(1, sizeof(*hosts));
+	struct locate_hosts *hosts;
 	struct buf asked;
 	int rc;
 
+	if (c->domain == NULL || c->domain[0] == '\0')
+		return err_set(err, ERR_CONFIG,
+		    "no DNS name follows from it: say uri, or domain");
+	hosts = mem_calloc(1, sizeof(*hosts));
 	buf_init(&asked, CONTROLLER_TEXT_MAX);
 	rc = hosts_find(d, c, hosts, &asked, err);
 	if (rc == 0)

@@ -1,0 +1,316 @@
+"""Several naming contexts, each by its own server: what is read from where,
+what happens when a server is gone, and how servers are found."""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+from testbed import dns, slapd
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.environ.get('GALRELAY_BUILD', os.path.join(ROOT, 'build'))
+PROBE = os.path.join(BUILD, 'tests', 'forest', 'spoke_collect_probe')
+SPOKE = os.path.join(BUILD, 'galspoke')
+CONF = '''name = "EAST";
+state = "{home}";
+directory = {{
+	{servers}
+	ca = "{ca}";
+	user = "{user}";
+	password_file = "{secret}";
+	connect_timeout = "2s";
+	{more}
+}};
+'''
+DOMAIN = '''domains = ( {{ context = "{base}"; {where}
+	user = "{user}"; password_file = "{secret}"; }} );'''
+POLICY = '''export: ( {{
+	name = "staff";
+	from = ( {places} );
+	feed = "{feed}";
+	max_delete_percent = 100;
+}} );
+'''
+
+
+class Reader:
+    """A spoke of the first server; the others stand in `more`."""
+
+    def __init__(self, tmp_path, first, servers=None, more='', wrap=()):
+        self.home, self.first = str(tmp_path), first
+        self.conf = os.path.join(self.home, 'spoke.conf')
+        self.servers = servers or uris(first.uri)
+        self.wrap = list(wrap)
+        self.write(more)
+        self.now = int(time.time() * 1000)
+
+    def write(self, more='', servers=None):
+        with open(self.conf, 'w') as out:
+            out.write(CONF.format(
+                home=self.home, servers=servers or self.servers,
+                ca=self.first.ca, user=self.first.service_dn,
+                secret=self.first.password_file, more=more))
+
+    def policy(self, *places, feed='auto'):
+        os.makedirs(os.path.join(self.home, 'policies.d'), exist_ok=True)
+        with open(os.path.join(self.home, 'policies.d', 'staff.conf'),
+                  'w') as out:
+            out.write(POLICY.format(places=', '.join(
+                '{ %s }' % place for place in places), feed=feed))
+
+    def read(self, *more, expect=0, replica='own.db'):
+        self.now += 1000
+        done = subprocess.run(
+            self.wrap + [PROBE, self.conf, 'staff',
+                         os.path.join(self.home, replica), str(self.now),
+                         *more], capture_output=True, text=True, timeout=60)
+        self.log = done.stderr
+        assert done.returncode == expect, done.stdout + done.stderr
+        return json.loads(done.stdout) if expect == 0 else done.stdout
+
+    def refused(self, *words):
+        """The run fails, says why, and leaves what there was."""
+        before = self.root()
+        said = self.read('full', expect=1)
+        for word in words:
+            assert word in said, (word, said)
+        assert self.root() == before
+        return said
+
+    def root(self):
+        """Of the replica, without asking any directory."""
+        import sqlite3
+        path = os.path.join(self.home, 'own.db')
+        if not os.path.exists(path):
+            return None
+        with sqlite3.connect(path) as db:
+            return db.execute('SELECT * FROM object ORDER BY 1').fetchall()
+
+    def truth(self):
+        path = os.path.join(self.home, 'truth.db')
+        if os.path.exists(path):
+            os.unlink(path)
+        return self.read('full', replica='truth.db')['root']
+
+    def check(self):
+        done = subprocess.run(
+            self.wrap + [SPOKE, '--config', self.conf, 'check'],
+            capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
+
+def uris(*list_of_uris):
+    return 'uri = [ %s ];' % ', '.join('"%s"' % uri for uri in list_of_uris)
+
+
+def ou(server):
+    return 'ou = "%s";' % server.staff
+
+
+def domain(server, where=None):
+    return DOMAIN.format(base=server.base, where=where or uris(server.uri),
+                         user=server.service_dn, secret=server.password_file)
+
+
+@pytest.fixture(scope='module')
+def uplands(scratch, block, authority):
+    """A second slapd, with the naming context dc=uplands,dc=example."""
+    server = slapd.Slapd('uplands', block.address(17), authority, scratch)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def pair(openldap, uplands):
+    for server in (openldap, uplands):
+        server.empty(server.staff)
+        server.populate(6)
+    return openldap, uplands
+
+
+def dead(block):
+    """An address where nobody listens."""
+    return 'ldaps://' + block.address(99)
+
+
+def test_two_contexts_in_one_policy(pair, tmp_path):
+    """Whole, then what was touched in each: the same bytes both ways."""
+    east, uplands = pair
+    reader = Reader(tmp_path, east, more=domain(uplands))
+    reader.policy(ou(east), ou(uplands))
+    first = reader.read()
+    assert first['whole'] and first['count'] == 12
+    assert reader.read()['unchanged']
+    uplands.add_person(50)
+    touched = reader.read()
+    assert not touched['whole'] and touched['added'] == 1, reader.log
+    east.add_person(51)
+    uplands.delete(next(dn for dn in uplands.search(
+        uplands.staff, '(objectClass=person)', ['1.1'])))
+    touched = reader.read()
+    assert not touched['whole'], reader.log
+    assert (touched['added'], touched['deleted']) == (1, 1)
+    assert touched['feed'] == 'syncrepl'
+    assert touched['root'] == reader.truth()
+    assert reader.read()['unchanged']
+
+
+def test_a_search_looks_into_every_context(pair, tmp_path):
+    east, uplands = pair
+    east.add_person(60, description='harbour')
+    uplands.add_person(61, description='harbour')
+    reader = Reader(tmp_path, east)
+    reader.policy('filter = "(description=harbour)";')
+    assert reader.read()['count'] == 1
+    # another context is another place to look, though nothing was written
+    reader.write(domain(uplands))
+    assert reader.read()['count'] == 2
+    uplands.add_person(62, description='harbour')
+    touched = reader.read()
+    assert touched['count'] == 3 and not touched['whole'], reader.log
+    # and one that is switched off is none
+    reader.write(domain(uplands).replace('context', 'enabled = false; context'))
+    assert reader.read()['count'] == 1
+
+
+def test_another_server_takes_over(pair, block, tmp_path):
+    """The second URI serves when the first is dead, and the log says so."""
+    east, uplands = pair
+    gone = dead(block)
+    reader = Reader(tmp_path, east, uris(gone, east.uri),
+                    more=domain(uplands, uris(gone, uplands.uri)))
+    reader.policy(ou(east), ou(uplands))
+    assert reader.read()['count'] == 12
+    lines = [line for line in reader.log.splitlines()
+             if 'another server answered instead' in line]
+    assert len(lines) == 2, reader.log
+    for line, server in zip(lines, (east, uplands)):
+        assert 'uri=' + server.uri in line and gone in line
+
+
+def test_a_context_out_of_reach(pair, block, tmp_path):
+    """Nothing of a forest of which a part cannot be read."""
+    east, uplands = pair
+    reader = Reader(tmp_path, east, more=domain(uplands))
+    reader.policy(ou(east), ou(uplands))
+    assert reader.read()['count'] == 12
+    east.add_person(70)
+    uplands.stop()
+    try:
+        reader.refused(uplands.base, uplands.uri, 'check address')
+        said = reader.read(expect=1)
+        assert uplands.base in said
+        assert uplands.base in reader.check()
+        # what needs it not is read
+        reader.policy(ou(east))
+        assert reader.read(replica='other.db')['count'] == 7
+    finally:
+        uplands.start()
+    reader.policy(ou(east), ou(uplands))
+    assert reader.read()['count'] == 13
+
+
+def test_wrong_contexts(pair, tmp_path):
+    east, uplands = pair
+    reader = Reader(tmp_path, east, more=domain(uplands))
+    reader.policy(ou(east), ou(uplands))
+    assert reader.read()['count'] == 12
+    reader.policy(ou(east), 'ou = "ou=Staff,dc=nowhere,dc=example";')
+    reader.refused('ou=Staff,dc=nowhere,dc=example', 'no naming context',
+                   east.base + '; ' + uplands.base, 'directory.domains')
+    # the server of an entry holds something else
+    reader.policy(ou(east), ou(uplands))
+    reader.write(domain(uplands, uris(east.uri)).replace(
+        uplands.service_dn, east.service_dn))
+    reader.refused(uplands.base, east.uri + ' holds ' + east.base,
+                   'correct context or uri')
+    reader.write('domains = ( { context = "%s"; }, { context = "%s"; } );' % (
+        uplands.base, uplands.base.upper()))
+    assert 'there twice' in reader.read(expect=1)
+    reader.write('domains = ( { context = "%s"; user = "x"; } );' %
+                 uplands.base)
+    assert 'belong together' in reader.read(expect=1)
+    reader.write(servers='tls = "auto";')
+    assert 'say uri' in reader.read(expect=1)
+    reader.write(servers='domain = "a..b";')
+    assert 'no DNS name' in reader.read(expect=1)
+
+
+# --- found by DNS ---
+
+@pytest.fixture
+def names(block, tmp_path):
+    if os.geteuid() != 0:
+        pytest.fail('a name server and a mount namespace need root')
+    server = dns.Dns(block.address(18), str(tmp_path))
+    yield server
+    server.stop()
+
+
+def test_servers_found_by_dns(pair, names, block, tmp_path):
+    """First and other servers by SRV; the dead one of the better priority
+    costs a line, and certificates have to carry the name."""
+    east, uplands = pair
+    for server in pair:
+        names.host('ldap.' + server.domain, server.address)
+        names.host('dead.' + server.domain, block.address(99))
+        names.srv('_ldap._tcp.' + server.domain, 'ldap.' + server.domain, 389,
+                  priority=20)
+        names.srv('_ldap._tcp.' + server.domain, 'dead.' + server.domain, 389,
+                  priority=10)
+    names.start()
+    reader = Reader(tmp_path, east, 'domain = "%s";' % east.domain,
+                    domain(uplands, ' '), names.wrap())
+    reader.policy(ou(east), ou(uplands))
+    assert reader.read()['count'] == 12
+    for server in pair:
+        assert ('domain=%s count=2 first=ldaps://dead.%s:636' % (
+            server.domain, server.domain)) in reader.log, reader.log
+        assert 'uri=ldaps://ldap.%s:636' % server.domain in reader.log
+    uplands.add_person(80)
+    assert not reader.read()['whole'], reader.log
+    said = reader.check()
+    assert 'naming context %s at ldaps://ldap.%s:636' % (
+        uplands.base, uplands.domain) in said
+    # plain ports with StartTLS, when that is asked for
+    reader.write(domain(uplands, ' ') + ' tls = "starttls";')
+    reader.read('full')
+    assert 'uri=ldap://ldap.%s:389' % east.domain in reader.log
+    # DNS after a uri that does not answer
+    reader.write(domain(uplands, ' '), uris(dead(block)) +
+                 ' domain = "%s";' % east.domain)
+    reader.read('full')
+    assert 'asking DNS instead' in reader.log
+
+
+def test_dns_that_does_not_help(pair, names, block, tmp_path):
+    east, uplands = pair
+    names.host('wrong.east.example', east.address)
+    names.srv('_ldap._tcp.wrong.example', 'wrong.east.example', 389)
+    names.nobody('_ldap._tcp.closed.example')
+    names.start()
+    reader = Reader(tmp_path, east, wrap=names.wrap())
+    reader.policy(ou(east))
+    assert reader.read()['count'] == 6
+    for missing in ('none.example', 'closed.example'):
+        reader.write(servers='domain = "%s";' % missing)
+        reader.refused('DNS has no SRV record _ldap._tcp.dc._msdcs.%s or '
+                       '_ldap._tcp.%s' % (missing, missing),
+                       'say uri', 'check domain')
+    reader.write(servers='domain = "none.example";', more='dialect = "openldap";')
+    assert '_msdcs' not in reader.refused('_ldap._tcp.none.example')
+    reader.write(servers='domain = "wrong.example";')
+    reader.refused('ldaps://wrong.east.example:636', 'for another host name')
+    # a context whose servers nobody knows
+    reader.write('domains = ( { context = "ou=x,o=y"; } );')
+    reader.policy('ou = "ou=z,ou=x,o=y";')
+    reader.refused('ou=x,o=y', 'no DNS name follows', 'uri')
+    names.stop()
+    reader.write(servers='domain = "%s";' % east.domain)
+    reader.policy(ou(east))
+    reader.refused('DNS: _ldap._tcp', '/etc/resolv.conf')
