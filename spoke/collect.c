@@ -186,35 +186,6 @@ collect_base_before(struct collector *c, const struct export_base *base,
 	return note_number(c, key, out_entries, err);
 }
 
-int
-collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
-{
-	const struct export_policy *p = c->policy;
-	struct replica_changes changes;
-	struct replica_state state;
-
-	if (exported < p->minimum)
-		return err_set(err, ERR_LIMIT,
-		    "only %llu objects to export, the policy demands at least "
-		    "%llu (minimum): nothing is sent",
-		    (unsigned long long)exported,
-		    (unsigned long long)p->minimum);
-	if (replica_intake_preview(c->intake, &changes, err) < 0)
-		return -1;
-	replica_state(c->replica, &state);
-	if (!c->options->allow_deletions &&
-	    changes.deleted > p->max_delete_count &&
-	    changes.deleted * 100 > state.count * p->max_delete_percent)
-		return err_set(err, ERR_LIMIT,
-		    "%llu of %llu objects would be deleted, more than %u %% "
-		    "and more than %llu: nothing is sent; if they are meant "
-		    "to go, run galspoke release %s",
-		    (unsigned long long)changes.deleted,
-		    (unsigned long long)state.count, p->max_delete_percent,
-		    (unsigned long long)p->max_delete_count, p->name);
-	return 0;
-}
-
 /* Only when the intake is committed: a crash in between costs one reading. */
 static int
 notes_keep(struct collector *c, struct err *err)
@@ -230,7 +201,7 @@ notes_keep(struct collector *c, struct err *err)
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
 		slice_make(policy, sizeof(policy)), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
-	    collect_feeds_keep(c, err) < 0)
+	    collect_feeds_keep(c, err) < 0 || hold_forget(c->replica, err) < 0)
 		return -1;
 	buf_init(&mark, COLLECT_NOTE_MAX);
 	rc = forest_mark(c->forest, false, &mark, err);
@@ -303,6 +274,8 @@ read_whole(struct collector *c, struct err *err)
 	int rc = -1;
 
 	memset(&c->result->counts, 0, sizeof(c->result->counts));
+	c->failed.count = 0;
+	c->nameless = 0;
 	c->result->found = 0;
 	c->result->whole = true;
 	head_hash(c->policy, head);
@@ -396,6 +369,17 @@ collect_replica_open(const struct spoke_conf *conf,
 	return rc;
 }
 
+/* The run fails either way; what it held can then not be released. */
+static void
+hold_report(struct collector *c, struct err *err)
+{
+	struct err own = {0};
+
+	if (collect_hold_keep(c, &own) < 0)
+		(void)err_prepend(
+		    err, "cannot keep what is held: %s", own.message);
+}
+
 static void
 referrals_tell(struct collector *c)
 {
@@ -449,6 +433,10 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	out_result->missing = scope_missing(c.scope);
 	referrals_tell(&c);
 out:
+	if (rc < 0 && c.hold.guards != 0)
+		hold_report(&c, err);
+	collect_ids_fini(&c.failed);
+	hold_fini(&c.hold);
 	scope_close(c.scope);
 	idset_free(c.seen);
 	collect_feeds_free(c.feeds);

@@ -19,7 +19,6 @@ struct collect_options {
 	bool allow_empty; /* a base that became empty is meant to be */
 	/* Look only, and count also what has no mail address: E16. */
 	bool count_only;
-	bool allow_deletions; /* the operator released what the guard held */
 	/* What the hub holds: a version below or at it (with another content)
 	 * comes from a restored backup, and the next one must lie above. */
 	uint64_t hub_version;
@@ -43,7 +42,8 @@ struct collect_result {
 	uint64_t referrals; /* met, and not followed */
 };
 
-/* Class limit when a guard holds (E15 minimum, errors, deletions), config when
+/* Class limit when a guard holds (E15 minimum, errors, deletions) what hold.h
+ * then tells, config when
  * a base vanished; err names server, base and cause. */
 int collect_run(const struct collect_options *options, struct replica *replica,
     struct collect_result *out_result, struct err *err) ERR_WUR;

@@ -5,6 +5,8 @@
 
 #include "common/ldap/feed.h"
 #include "spoke/collect.h"
+#include "spoke/collect_ids.h"
+#include "spoke/hold.h"
 #include "spoke/idset.h"
 #include "spoke/scope.h"
 
@@ -32,6 +34,10 @@ struct collector {
 	bool may_follow;
 	bool proof_due;
 	struct collect_feeds *feeds; /* NULL: no feed is at work */
+	struct collect_ids failed;   /* objects that could not be read */
+	uint64_t nameless;           /* entries without an id */
+	char failure[256];           /* why the last of them */
+	struct hold hold; /* what a guard holds; no guards: nothing */
 };
 
 /* --- collect_read.c --- */
@@ -51,13 +57,18 @@ int collect_ids_take(struct collector *c, const struct id *ids, size_t count,
 /* How many entries this one of `from` found at the last whole reading. */
 int collect_base_before(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err) ERR_WUR;
-/* Guards E15 on what the intake would do. exported: the objects there would
- * be. */
-int collect_guards_check(
-    struct collector *c, uint64_t exported, struct err *err) ERR_WUR;
 /* Commits the intake. */
 int collect_intake_finish(
     struct collector *c, bool force, struct err *err) ERR_WUR;
+
+/* --- collect_guard.c --- */
+
+/* Guards E15 on what the intake would do. exported: the objects there would
+ * be. Class limit when they hold it, unless just this was released. */
+int collect_guards_check(
+    struct collector *c, uint64_t exported, struct err *err) ERR_WUR;
+/* Keeps what they held; after the intake was aborted. */
+int collect_hold_keep(struct collector *c, struct err *err) ERR_WUR;
 
 /* --- collect_feed.c --- */
 

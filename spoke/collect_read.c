@@ -8,7 +8,7 @@
 #define NOTES_MAX 100
 
 /* An entry that cannot be read keeps the state it had, so that it does not look
- * deleted; too many of them stop the run. */
+ * deleted; of too many of them the guard hears. */
 static int
 entry_failed(struct collector *c, const struct id *id, Galr__Kind kind,
     struct err *cause, struct err *err)
@@ -20,17 +20,15 @@ entry_failed(struct collector *c, const struct id *id, Galr__Kind kind,
 	shape_count(counts, kind, SHAPE_ERROR);
 	if (id != NULL)
 		(void)id_format(id, text);
-	log_warn(
-	    "entry not exported object=%s error=\"%s\"", text, cause->message);
-	if (c->intake != NULL &&
-	    counts->reasons[SHAPE_ERROR] > c->policy->max_errors)
-		return err_set(err, ERR_LIMIT,
-		    "more than %llu entries cannot be read (max_errors), the "
-		    "last is %s: %s",
-		    (unsigned long long)c->policy->max_errors, text,
+	if (counts->reasons[SHAPE_ERROR] <= c->policy->max_errors + 1)
+		log_warn("entry not exported object=%s error=\"%s\"", text,
 		    cause->message);
+	(void)snprintf(
+	    c->failure, sizeof(c->failure), "%s: %.200s", text, cause->message);
+	c->nameless += id == NULL;
 	if (id == NULL || c->intake == NULL)
 		return 0;
+	collect_ids_add(&c->failed, id);
 	buf_reset(&c->body);
 	rc = replica_get(c->replica, id, &c->body, err);
 	if (rc > 0) {

@@ -12,6 +12,7 @@
 #include "spoke/check.h"
 #include "spoke/count.h"
 #include "spoke/join.h"
+#include "spoke/release.h"
 #include "spoke/report.h"
 #include "spoke/rotate.h"
 #include "spoke/run.h"
@@ -25,6 +26,7 @@ struct arguments {
 	bool no_wait, full, allow_empty, timing; /* run */
 	bool rotate;                             /* keys */
 	bool rebind;                             /* init */
+	bool list;                               /* release */
 };
 
 enum main_option {
@@ -41,6 +43,7 @@ enum main_option {
 	OPTION_ROTATE,
 	OPTION_REBIND,
 	OPTION_RELEASE,
+	OPTION_LIST,
 };
 
 typedef int command_fn(
@@ -169,7 +172,10 @@ command_who_sees(const struct spoke_conf *conf, const struct arguments *a)
 static int
 command_release(const struct spoke_conf *conf, const struct arguments *a)
 {
-	return run_release(conf, a->operand);
+	const struct release_options options = {
+	    .list = a->list, .json = a->json};
+
+	return release_policy(conf, a->operand, &options);
 }
 
 static int
@@ -186,6 +192,7 @@ static const int run_options[] = {OPTION_JSON, OPTION_NO_WAIT, OPTION_FULL,
 static const int json_options[] = {OPTION_JSON, 0};
 static const int keys_options[] = {OPTION_JSON, OPTION_ROTATE, 0};
 static const int members_options[] = {OPTION_JSON, OPTION_RELEASE, 0};
+static const int release_options[] = {OPTION_JSON, OPTION_LIST, 0};
 static const int no_options[] = {0};
 
 #define HELP_JSON "  --json           machine-readable output\n"
@@ -221,8 +228,9 @@ static const struct command commands[] = {
     {"members", NULL, "show the other members and who is held",
 	HELP_JSON "  --release NAME   believe what the hub says of NAME\n",
 	command_members, members_options},
-    {"release", "POLICY", "let the deletions of a held policy through", "",
-	command_release, no_options},
+    {"release", "POLICY", "let through once what a guard holds",
+	HELP_JSON "  --list           only show what is held\n",
+	command_release, release_options},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -239,6 +247,7 @@ static const struct option longs[] = {
     {"rotate", no_argument, NULL, OPTION_ROTATE},
     {"rebind", no_argument, NULL, OPTION_REBIND},
     {"release", required_argument, NULL, OPTION_RELEASE},
+    {"list", no_argument, NULL, OPTION_LIST},
     {NULL, 0, NULL, 0},
 };
 
@@ -335,6 +344,9 @@ option_take(struct arguments *a, int option)
 		return true;
 	case OPTION_RELEASE:
 		a->release = optarg;
+		return true;
+	case OPTION_LIST:
+		a->list = true;
 		return true;
 	default:
 		return false;

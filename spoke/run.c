@@ -10,12 +10,6 @@
 #include "spoke/import.h"
 #include "spoke/run_internal.h"
 
-void
-run_release_key(const char *policy, char out[96])
-{
-	spoke_text(out, 96, "release:%s", policy);
-}
-
 /* Keeps the outcome for status, prints it, gives the code. */
 static int
 run_end(struct run *run, int code, const struct err *err)
@@ -138,47 +132,4 @@ run_fetch(const struct spoke_conf *conf, bool *out_changed)
 	*out_changed = result.changed > 0 || result.members_held > 0;
 	spoke_close(&spoke);
 	return code;
-}
-
-static int
-release_export(const struct spoke_conf *conf, const char *name, struct err *err)
-{
-	struct spoke_store *store = NULL;
-	char key[96];
-	int rc = -1;
-
-	run_release_key(name, key);
-	if (store_open(conf, &store, err) == 0)
-		rc = store_number_set(store, key, 1, err);
-	store_close(store);
-	return rc;
-}
-
-int
-run_release(const struct spoke_conf *conf, const char *name)
-{
-	const struct export_policy *e = spoke_conf_export(conf, name);
-	const struct import_policy *i = spoke_conf_import(conf, name);
-	struct err err = {0};
-	uint64_t deletions = 0;
-	int rc;
-
-	if (e == NULL && i == NULL) {
-		(void)fprintf(
-		    stderr, "galspoke: no policy is called \"%s\"\n", name);
-		return EXIT_USAGE;
-	}
-	rc = e != NULL ? release_export(conf, e->name, &err)
-		       : import_release(conf, i, &deletions, &err);
-	if (rc < 0) {
-		log_err(&err, "cannot release policy=%s", name);
-		return EXIT_FAILED;
-	}
-	if (e != NULL)
-		(void)printf(
-		    "%s: the deletions of the next run go through\n", e->name);
-	else
-		(void)printf("%s: released %llu deletions for the next run\n",
-		    i->name, (unsigned long long)deletions);
-	return EXIT_DONE;
 }

@@ -30,7 +30,4 @@ int run_policy(const struct spoke_conf *conf, const char *name,
  * message wakes. *out_changed: replicas or registry did. */
 int run_fetch(const struct spoke_conf *conf, bool *out_changed);
 
-/* Lets the next run of a held policy through. */
-int run_release(const struct spoke_conf *conf, const char *name);
-
 #endif

@@ -43,19 +43,12 @@ collect(struct exporter *x, struct err *err)
 	    .allow_empty = x->run->options->allow_empty,
 	    .now_ms = clock_now_ms()};
 	struct store_own own;
-	uint64_t released;
-	char key[96];
 
-	run_release_key(x->policy->name, key);
-	if (store_own_get(s->store, x->policy->name, &own, err) < 0 ||
-	    store_number_get(s->store, key, &released, err) < 0)
+	if (store_own_get(s->store, x->policy->name, &own, err) < 0)
 		return -1;
 	options.hub_version = own.hub_version;
 	options.hub_root = own.hub_root;
-	options.allow_deletions = released != 0;
-	if (collect_run(&options, x->replica, &x->collect, err) < 0)
-		return -1;
-	return released == 0 ? 0 : store_number_set(s->store, key, 0, err);
+	return collect_run(&options, x->replica, &x->collect, err);
 }
 
 static bool

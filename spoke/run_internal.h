@@ -25,7 +25,4 @@ struct run {
 int run_export(struct run *run, int *out_code, struct err *err) ERR_WUR;
 int run_import(struct run *run, int *out_code, struct err *err) ERR_WUR;
 
-/* The store's note that lets a held export through once. */
-void run_release_key(const char *policy, char out[96]);
-
 #endif

@@ -75,6 +75,11 @@ int replica_intake_delete(struct replica_intake *intake, const struct id *id,
  * everything not put so far as deleted. */
 int replica_intake_preview(struct replica_intake *intake,
     struct replica_changes *out_changes, struct err *err) ERR_WUR;
+/* Calls fn with the id of each object that finish would delete, in id order.
+ * fn returns 0, or -1 with err to stop. */
+typedef int replica_id_fn(void *arg, const struct id *id, struct err *err);
+int replica_intake_gone(struct replica_intake *intake, replica_id_fn *fn,
+    void *arg, struct err *err) ERR_WUR;
 /* Commits under version = max(last + 1, now_ms) when anything changed (or
  * force: tag or audience changed), else leaves the version. Recomputes the
  * root, records the checkpoint. Frees the intake either way. */

@@ -330,6 +330,41 @@ replica_intake_preview(struct replica_intake *intake,
 	return 0;
 }
 
+int
+replica_intake_gone(struct replica_intake *intake, replica_id_fn *fn, void *arg,
+    struct err *err)
+{
+	bool full = intake->mode == REPLICA_FULL;
+	struct db_stmt *stmt;
+	struct id id;
+	int rc;
+
+	if (replica_intake_check(intake, err) < 0 ||
+	    replica_intake_settle(intake, err) < 0 ||
+	    db_prepare(intake->db,
+		"SELECT rowid, id, deleted FROM object INDEXED BY object_id "
+		"WHERE deleted = 0 AND ?1 OR deleted = 1 AND version = ?2 "
+		"ORDER BY id",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_u64(stmt, 1, full);
+	db_bind_u64(stmt, 2, intake->stamp);
+	while ((rc = db_step(stmt, err)) > 0) {
+		/* What is gone by name bears our stamp; of a full read also
+		 * what it did not show. */
+		if (db_column_u64(stmt, 2) == 0 &&
+		    replica_seen(intake, db_column_i64(stmt, 0)))
+			continue;
+		rc = id_from_slice(db_column_blob(stmt, 1), &id, err);
+		if (rc == 0)
+			rc = fn(arg, &id, err);
+		if (rc < 0)
+			break;
+	}
+	db_reset(stmt);
+	return rc;
+}
+
 struct replica_sweep {
 	uint8_t after[ID_LEN]; /* the last id looked at */
 	size_t after_len;      /* 0: from the start */

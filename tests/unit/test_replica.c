@@ -155,6 +155,73 @@ test_full_intake(void **state)
 	replica_close(replica);
 }
 
+/* Ids in order, as many as there are in text. */
+static int
+gone_take(void *arg, const struct id *id, struct err *err)
+{
+	struct buf *text = arg;
+
+	(void)err;
+	buf_add(text, id_slice(id));
+	return 0;
+}
+
+static void
+assert_gone(struct replica_intake *intake, const struct id *ids, size_t count)
+{
+	struct buf gone;
+
+	buf_init(&gone, 4096);
+	OK(replica_intake_gone(intake, gone_take, &gone, &fixture_err));
+	assert_int_equal(gone.len, count * ID_LEN);
+	for (size_t i = 0; i < count; i++)
+		assert_memory_equal(
+		    gone.data + i * ID_LEN, ids[i].bytes, ID_LEN);
+	buf_fini(&gone);
+}
+
+/* Which they are is the same either way, and earlier tombstones are none. */
+static void
+test_gone(void **state)
+{
+	struct replica *replica = fixture_open("gone.db");
+	struct id two[] = {fixture_id(1), fixture_id(2)};
+	struct replica_intake *intake;
+	struct replica_changes changes;
+
+	(void)state;
+	if (id_compare(&two[0], &two[1]) > 0) {
+		two[1] = two[0];
+		two[0] = fixture_id(2);
+	}
+	OK(replica_intake_begin(replica, REPLICA_FULL, &intake, &fixture_err));
+	assert_gone(intake, NULL, 0);
+	replica_intake_abort(intake);
+	fixture_fill(replica, 0, 5, 1, 1000);
+	OK(replica_intake_begin(
+	    replica, REPLICA_TOUCHED, &intake, &fixture_err));
+	OK(replica_intake_delete(intake, &two[1], &fixture_err));
+	OK(replica_intake_delete(intake, &two[0], &fixture_err));
+	assert_gone(intake, two, 2);
+	replica_intake_abort(intake);
+	OK(replica_intake_begin(replica, REPLICA_FULL, &intake, &fixture_err));
+	for (unsigned i = 0; i < 5; i++) {
+		struct id id = fixture_id(i);
+
+		if (i != 1 && i != 2)
+			OK(replica_intake_put(
+			    intake, &id, SLICE_LIT("new"), &fixture_err));
+	}
+	assert_gone(intake, two, 2);
+	OK(replica_intake_finish(intake, 2000, false, &changes, &fixture_err));
+	assert_changes(&changes, 0, 3, 2, 0);
+	OK(replica_intake_begin(
+	    replica, REPLICA_TOUCHED, &intake, &fixture_err));
+	assert_gone(intake, NULL, 0);
+	replica_intake_abort(intake);
+	replica_close(replica);
+}
+
 static void
 test_touched_intake(void **state)
 {
@@ -523,6 +590,7 @@ main(void)
 	    cmocka_unit_test(test_empty),
 	    cmocka_unit_test(test_notes),
 	    cmocka_unit_test(test_full_intake),
+	    cmocka_unit_test(test_gone),
 	    cmocka_unit_test(test_touched_intake),
 	    cmocka_unit_test(test_twice),
 	    cmocka_unit_test(test_body_limit),

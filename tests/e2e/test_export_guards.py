@@ -1,0 +1,161 @@
+"""What an export holds back (exit status 3), and what a release lets through:
+just that, once, after a look at it."""
+
+import pytest
+
+from testbed.star import staff_mails
+
+FEW = 'feed = "%s"; max_delete_percent = 10; max_delete_count = 2;'
+
+
+def published(spoke, star):
+    row, = star.hub.json('streams')['streams']
+    own, = spoke.json('status')['own_streams']
+    return row['version'], row['count'], own, spoke.box('out').names()
+
+
+@pytest.fixture
+def source(star, slapd_factory):
+    """source(count, extra): a spoke that published so many people."""
+
+    def build(count, extra=''):
+        server = slapd_factory('source')
+        server.populate(count)
+        spoke = star.join('source', server, ['west.example'],
+                          export_extra=extra)
+        spoke.export()
+        return spoke
+
+    return build
+
+
+def people(spoke):
+    return sorted(spoke.ldap.search(spoke.ldap.staff, '(mail=*)', ['1.1']))
+
+
+@pytest.mark.parametrize('feed', ['auto', 'full'])
+def test_a_release_is_for_one_version(star, source, feed):
+    spoke = source(20, FEW % feed)
+    assert 'nothing is held' in spoke.do('release', 'staff', expect=1).text
+    before = published(spoke, star)
+    gone = {dn: spoke.ldap.read(dn, ['mail'])['mail'][0].decode()
+            for dn in people(spoke)[:4]}
+    first, second, third, fourth = sorted(gone)
+    for dn in (first, second, third):
+        spoke.ldap.delete(dn)
+    said = spoke.do('run', 'staff', expect=3).text
+    for words in ('3 of 20 objects', 'max_delete_percent', 'nothing is sent',
+                  'galspoke release --list staff'):
+        assert words in said, said
+    spoke.do('run', 'staff', expect=3)
+    # a look changes nothing
+    said = spoke.json('release', '--list', 'staff')
+    assert not said['released'] and said['deletions'] == 3
+    assert {row['mail'] for row in said['deleted']} == {
+        gone[dn] for dn in (first, second, third)}
+    said = spoke.do('release', '--list', 'staff').out
+    assert all('<%s>' % gone[dn] in said for dn in (first, second, third))
+    spoke.do('run', 'staff', expect=3)
+    assert published(spoke, star) == before
+    # another version than the one released
+    said = spoke.do('release', 'staff').out
+    assert gone[first] in said and gone[fourth] not in said
+    spoke.ldap.delete(fourth)
+    assert '4 of 20' in spoke.do('run', 'staff', expect=3).text
+    spoke.do('run', 'staff', expect=3)
+    assert published(spoke, star) == before
+    # what else changes does not matter
+    assert spoke.json('release', 'staff')['deletions'] == 4
+    spoke.ldap.modify(people(spoke)[0], title='Changed')
+    spoke.ldap.add_person(300)
+    said = spoke.export().out
+    assert '1 added, 1 modified, 4 deleted' in said, said
+    assert published(spoke, star)[1] == 17 == len(staff_mails(spoke.ldap))
+    # once
+    assert 'nothing is held' in spoke.do('release', 'staff', expect=1).text
+    for dn in people(spoke)[:3]:
+        spoke.ldap.delete(dn)
+    spoke.do('run', 'staff', expect=3)
+
+
+def test_what_comes_back_is_held_no_more(star, source):
+    spoke = source(20, FEW % 'auto')
+    before = published(spoke, star)
+    moved = [dn.split(',')[0] for dn in people(spoke)[:5]]
+    for rdn in moved:
+        spoke.ldap.rename('%s,%s' % (rdn, spoke.ldap.staff), rdn,
+                          spoke.ldap.base)
+    assert '5 of 20' in spoke.do('run', 'staff', expect=3).text
+    spoke.do('release', 'staff')
+    for rdn in moved:
+        spoke.ldap.rename('%s,%s' % (rdn, spoke.ldap.base), rdn,
+                          spoke.ldap.staff)
+    spoke.export()
+    assert published(spoke, star) == before
+    # neither the hold nor its release outlives that
+    for dn in people(spoke)[:5]:
+        spoke.ldap.delete(dn)
+    spoke.do('run', 'staff', expect=3)
+    assert published(spoke, star) == before
+
+
+def test_minimum(star, source):
+    spoke = source(12, 'minimum = 10;')
+    before = published(spoke, star)
+    for dn in people(spoke)[:3]:
+        spoke.ldap.delete(dn)
+    said = spoke.do('run', 'staff', expect=3).text
+    assert 'only 9 objects' in said and 'minimum' in said, said
+    assert published(spoke, star) == before
+    said = spoke.do('release', 'staff').out
+    assert '9 objects instead of 12; 3 would be deleted' in said, said
+    spoke.export()
+    assert published(spoke, star)[1] == 9
+    spoke.ldap.delete(people(spoke)[0])
+    assert 'only 8 objects' in spoke.do('run', 'staff', expect=3).text
+    assert published(spoke, star)[1] == 9
+
+
+def test_minimum_at_the_first_run(star, slapd_factory):
+    server = slapd_factory('source')
+    server.populate(5)
+    spoke = star.join('source', server, ['west.example'],
+                      export_extra='minimum = 10;')
+    said = spoke.do('run', 'staff', expect=3).text
+    assert 'only 5 objects' in said and 'minimum' in said, said
+    assert star.hub.json('streams')['streams'] == []
+    assert '5 objects instead of 0' in spoke.do('release', 'staff').out
+    server.add_person(60)
+    assert 'only 6 objects' in spoke.do('run', 'staff', expect=3).text
+    spoke.do('release', 'staff')
+    spoke.export()
+    assert published(spoke, star)[1] == 6
+
+
+HIDES = '''access to filter=(title=Hide*) attrs=entryUUID by * none
+'''
+
+
+def test_errors(star, source):
+    """Entries whose ids the account may not read: which of the published
+    ones they are nobody knows, so none is taken for deleted."""
+    spoke = source(12, 'max_errors = 2; feed = "full";')
+    before = published(spoke, star)
+    for number, dn in enumerate(people(spoke)[:3]):
+        spoke.ldap.modify(dn, title='Hide %d' % number)
+    spoke.ldap.restart(access=HIDES)
+    said = spoke.do('run', 'staff', '--full', expect=3).text
+    assert '3 entries cannot be read, more than 2 (max_errors)' in said, said
+    assert 'no entryUUID; let the account read it' in said, said
+    assert published(spoke, star) == before
+    spoke.ldap.modify(people(spoke)[0], title='Seen')
+    said = spoke.do('run', 'staff', '--full', expect=3).text
+    assert '2 entries cannot be read' in said and 'without an id' in said, said
+    assert published(spoke, star) == before
+    said = spoke.do('release', 'staff').out
+    assert '2 would be deleted' in said, said
+    spoke.do('run', 'staff', '--full')
+    assert published(spoke, star)[1] == 10
+    spoke.ldap.restart()
+    spoke.do('run', 'staff', '--full')
+    assert published(spoke, star)[1] == 12
