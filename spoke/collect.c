@@ -59,7 +59,8 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 		    base->filter != NULL ? base->filter : "",
 		    base->object != NULL ? base->object : ""};
 
-		buf_addf(&buf, "%d %u", (int)base->scope, base->kind_set);
+		buf_addf(&buf, "%d %u %d %u", (int)base->scope, base->kind_set,
+		    (int)base->groups, base->depth);
 		hash_list(&buf, texts, 4);
 		hash_list(&buf, base->exclude, base->exclude_count);
 	}
@@ -432,6 +433,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 				 : read_directory(&c, err);
 	out_result->missing = scope_missing(c.scope);
 	referrals_tell(&c);
+	out_result->refused = scope_refused(c.scope);
 out:
 	if (rc < 0 && c.hold.guards != 0)
 		hold_report(&c, err);

@@ -40,6 +40,7 @@ struct collect_result {
 	uint64_t found;     /* entries that searches gave, repeated ones too */
 	uint64_t missing;   /* single objects that do not exist */
 	uint64_t referrals; /* met, and not followed */
+	uint64_t refused;   /* dynamic groups whose filter is refused */
 };
 
 /* Class limit when a guard holds (E15 minimum, errors, deletions) what hold.h

@@ -1,7 +1,9 @@
 /*
  * Reading what was touched.
  *
- *   feeds ── ids ── containers among them: everything below is touched too
+ *   feeds ── ids ── groups are expanded: who is a member now and was not, or
+ *                │  was and is not, is touched too
+ *                ├─ containers among them: everything below is touched too
  *                └─ each id is searched for in every base, as a whole reading
  *                   would: found and exported: put; else deleted
  *
@@ -304,6 +306,18 @@ containers_add(struct collector *c, const char *context, struct err *err)
 	return rc;
 }
 
+/* Whatever was touched may have changed who is a member of a group: the group,
+ * a primary group, or what a dynamic group asks for. */
+static int
+members_add(struct collector *c, struct err *err)
+{
+	if (c->feeds->touched.count == 0)
+		return 0;
+	return scope_expand(c->scope, err) < 0
+		   ? -1
+		   : scope_members_changed(c->scope, &c->feeds->touched, err);
+}
+
 static bool
 too_many(struct collector *c)
 {
@@ -321,6 +335,8 @@ touched_complete(struct collector *c, struct err *err)
 	struct collect_feeds *f = c->feeds;
 
 	if (f->sweep && sweep_add(c, err) < 0)
+		return -1;
+	if (members_add(c, err) < 0)
 		return -1;
 	collect_ids_sort(&f->touched);
 	if (too_many(c))

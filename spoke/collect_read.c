@@ -39,24 +39,29 @@ entry_failed(struct collector *c, const struct id *id, Galr__Kind kind,
 	return rc < 0 ? -1 : 0;
 }
 
-enum seen { SEEN_NEVER, SEEN_EXCLUDED, SEEN_TAKEN };
+enum seen { SEEN_NEVER, SEEN_EXCLUDED, SEEN_MEMBERS_ONLY, SEEN_TAKEN };
 
 /* Is it settled already? One entry of `from` may exclude what another finds. */
 static bool
-seen_before(
-    struct collector *c, const struct id *id, bool excluded, Galr__Kind kind)
+seen_before(struct collector *c, const struct id *id,
+    const struct scope_hit *hit, Galr__Kind kind)
 {
 	struct shape_counts *counts = &c->result->counts;
+	uint8_t now = hit->excluded       ? SEEN_EXCLUDED
+		      : hit->members_only ? SEEN_MEMBERS_ONLY
+					  : SEEN_TAKEN;
 	uint8_t *seen;
 
 	if (c->seen == NULL)
 		return false;
 	seen = idset_put(c->seen, id);
-	if (*seen == SEEN_TAKEN || (*seen == SEEN_EXCLUDED && excluded))
+	if (*seen >= now)
 		return true;
-	if (*seen == SEEN_EXCLUDED)
-		shape_uncount(counts, kind, SHAPE_EXCLUDED);
-	*seen = excluded ? SEEN_EXCLUDED : SEEN_TAKEN;
+	if (*seen != SEEN_NEVER)
+		shape_uncount(counts, kind,
+		    *seen == SEEN_EXCLUDED ? SHAPE_EXCLUDED
+					   : SHAPE_MEMBERS_ONLY);
+	*seen = now;
 	return false;
 }
 
@@ -129,7 +134,8 @@ static int
 entry_read(struct collector *c, const struct scope_hit *hit,
     const struct search_entry *entry, struct err *err)
 {
-	struct shape_case question = {.excluded = hit->excluded};
+	struct shape_case question = {
+	    .excluded = hit->excluded, .members_only = hit->members_only};
 	struct object raw;
 	struct err cause = {0};
 	Galr__Kind kind = GALR__KIND__KIND_UNSPECIFIED;
@@ -140,10 +146,10 @@ entry_read(struct collector *c, const struct scope_hit *hit,
 	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0)
 		return entry_failed(c, NULL, kind, &cause, err);
 	if (dialect_read_object(c->dialect, entry, c->arena, &raw, &cause) < 0)
-		return seen_before(c, &id, hit->excluded, kind)
+		return seen_before(c, &id, hit, kind)
 			   ? 0
 			   : entry_failed(c, &id, kind, &cause, err);
-	if (seen_before(c, &id, hit->excluded, raw.kind))
+	if (seen_before(c, &id, hit, raw.kind))
 		return 0;
 	question.entry = entry;
 	question.raw = &raw;
@@ -204,7 +210,8 @@ static bool
 finds_once(const struct export_policy *p)
 {
 	return p->base_count == 1 &&
-	       (p->bases[0].ou != NULL || p->bases[0].object != NULL);
+	       (p->bases[0].ou != NULL || p->bases[0].object != NULL) &&
+	       p->bases[0].groups == EXPORT_GROUPS_ITSELF;
 }
 
 int
@@ -217,6 +224,7 @@ collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 	idset_free(c->seen);
 	c->seen = finds_once(c->policy) ? NULL : idset_new();
 	before = stages_enter(STAGE_RECEIVE);
+	rc = scope_expand(c->scope, err);
 	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
 		rc = from_take(c, i, &entries[i], err);
 	(void)stages_enter(before);

@@ -20,6 +20,7 @@
 #define SPOKE_CONF_POLICIES_MAX 256
 #define SPOKE_CONF_BASES_MAX 64
 #define SPOKE_CONF_LIST_MAX 256
+#define SPOKE_CONF_DEPTH_MAX 100 /* groups within groups */
 #define SPOKE_CONF_URIS_MAX 16
 #define SPOKE_CONF_DOMAINS_MAX 64
 
@@ -64,6 +65,19 @@ struct spoke_directory {
 /* One entry of `from`: an OU, a search of the whole forest or one object. */
 enum export_scope { EXPORT_BASE, EXPORT_ONE, EXPORT_SUBTREE, EXPORT_BELOW };
 
+/* What of a group that is found goes out (FEATURES E4, E5). */
+enum export_groups {
+	EXPORT_GROUPS_DEFAULT, /* the policy's; none is left once it is read */
+	EXPORT_GROUPS_ITSELF,
+	EXPORT_GROUPS_MEMBERS,
+	EXPORT_GROUPS_BOTH
+};
+enum export_nested {
+	EXPORT_NESTED_DEFAULT,
+	EXPORT_NESTED_NO,
+	EXPORT_NESTED_YES
+};
+
 struct export_base {
 	/* Exactly one of these four is there. */
 	const char *ou;     /* DN or GUID */
@@ -77,6 +91,10 @@ struct export_base {
 	const char *const *kinds; /* of a search; none: all recipients */
 	size_t kind_count;
 	unsigned kind_set; /* the same as a set of enum dialect_find */
+	enum export_groups groups;
+	enum export_nested nested;
+	/* Levels of groups that are expanded, 1: what is found itself. */
+	unsigned depth;
 };
 
 enum export_preset { EXPORT_FULL, EXPORT_MINIMAL };
@@ -99,6 +117,10 @@ struct export_policy {
 	const char *tag; /* first segment is the member */
 	const struct export_base *bases;
 	size_t base_count;
+	/* What the entries of `from` do not say of groups themselves. */
+	enum export_groups groups;
+	bool nested;
+	unsigned depth;
 	const char *const *audience; /* member names; none: all */
 	size_t audience_count;
 	bool hidden;                /* E8: hidden objects too */

@@ -13,6 +13,11 @@ static const struct conf_name find_names[] = {{"user", DIALECT_FIND_USER},
     {"dynamic-group", DIALECT_FIND_DYNAMIC_GROUP},
     {"public-folder", DIALECT_FIND_PUBLIC_FOLDER},
     {"container", DIALECT_FIND_CONTAINER}, {"ou", DIALECT_FIND_OU}, {NULL, 0}};
+static const struct conf_name groups_names[] = {
+    {"itself", EXPORT_GROUPS_ITSELF}, {"members", EXPORT_GROUPS_MEMBERS},
+    {"both", EXPORT_GROUPS_BOTH}, {NULL, 0}};
+static const struct conf_name nested_names[] = {
+    {"true", EXPORT_NESTED_YES}, {"false", EXPORT_NESTED_NO}, {NULL, 0}};
 static const struct conf_name preset_names[] = {
     {"full", EXPORT_FULL}, {"minimal", EXPORT_MINIMAL}, {NULL, 0}};
 static const struct conf_name closed_names[] = {
@@ -91,9 +96,6 @@ complete_base(void *group, struct err *err)
 		    err, ERR_CONFIG, "kinds belongs to search and filter");
 	if (b->scope != EXPORT_SUBTREE && b->ou == NULL)
 		return err_set(err, ERR_CONFIG, "scope belongs to ou");
-	if (b->exclude_count > 0 && b->object != NULL)
-		return err_set(err, ERR_CONFIG,
-		    "exclude belongs to ou, search and filter");
 	if (b->search != NULL && b->search[strspn(b->search, " ")] == '\0')
 		return err_set(
 		    err, ERR_CONFIG, "search is empty; \"*\" finds everything");
@@ -104,11 +106,46 @@ complete_base(void *group, struct err *err)
 	return kinds_take(b, err);
 }
 
+/* What the entry does not say is the policy's. Then depth alone tells how far
+ * groups are expanded. */
+static int
+complete_groups(
+    const struct export_policy *p, struct export_base *b, struct err *err)
+{
+	bool own = b->nested != EXPORT_NESTED_DEFAULT || b->depth != 0;
+	unsigned depth = b->depth != 0 ? b->depth : p->depth;
+
+	if (b->groups == EXPORT_GROUPS_DEFAULT)
+		b->groups = p->groups;
+	if (own && b->groups == EXPORT_GROUPS_ITSELF)
+		return err_set(err, ERR_CONFIG,
+		    "an entry of from has nested or depth, but its groups are "
+		    "not expanded: say groups = \"members\" or \"both\"");
+	if (b->nested == EXPORT_NESTED_DEFAULT)
+		b->nested = p->nested ? EXPORT_NESTED_YES : EXPORT_NESTED_NO;
+	if (b->depth != 0 && b->nested == EXPORT_NESTED_NO)
+		return err_set(err, ERR_CONFIG,
+		    "an entry of from has depth, but nested groups are not "
+		    "expanded: say nested = true");
+	b->depth = b->nested == EXPORT_NESTED_YES ? depth : 1;
+	if (b->exclude_count > 0 && b->object != NULL &&
+	    b->groups == EXPORT_GROUPS_ITSELF)
+		return err_set(err, ERR_CONFIG,
+		    "exclude belongs to ou, search, filter, and to an object "
+		    "that is a group whose members go out");
+	return 0;
+}
+
 static int
 complete_export(void *group, struct err *err)
 {
 	struct export_policy *p = group;
 
+	for (size_t i = 0; i < p->base_count; i++)
+		/* The array was made for this policy. */
+		if (complete_groups(
+			p, (struct export_base *)&p->bases[i], err) < 0)
+			return -1;
 	if (attributes_policy_check(p, err) < 0)
 		return -1;
 	return facts_policy_check(p, err);
@@ -129,6 +166,12 @@ static const struct conf_row base_rows[] = {
 	CONF_COUNT(struct export_base, kind_count), .max = 7},
     {"object", CONF_STRING, CONF_FIELD(struct export_base, object),
 	.check = check_place},
+    {"groups", CONF_ENUM, CONF_FIELD(struct export_base, groups),
+	.names = groups_names},
+    {"nested", CONF_ENUM, CONF_FIELD(struct export_base, nested),
+	.names = nested_names},
+    {"depth", CONF_INT, CONF_FIELD(struct export_base, depth), .min = 1,
+	.max = SPOKE_CONF_DEPTH_MAX},
 };
 static const struct conf_table base_table =
     CONF_TABLE_CHECK("from", struct export_base, base_rows, complete_base);
@@ -143,6 +186,12 @@ static const struct conf_row export_rows[] = {
     {"from", CONF_GROUPS, CONF_FIELD(struct export_policy, bases),
 	CONF_COUNT(struct export_policy, base_count), .table = &base_table,
 	.min = 1, .max = SPOKE_CONF_BASES_MAX, .required = true},
+    {"groups", CONF_ENUM, CONF_FIELD(struct export_policy, groups),
+	.names = groups_names, .text = "itself"},
+    {"nested", CONF_BOOL, CONF_FIELD(struct export_policy, nested),
+	.text = "false"},
+    {"depth", CONF_INT, CONF_FIELD(struct export_policy, depth), .text = "16",
+	.min = 1, .max = SPOKE_CONF_DEPTH_MAX},
     {"audience", CONF_STRINGS, CONF_FIELD(struct export_policy, audience),
 	CONF_COUNT(struct export_policy, audience_count),
 	.max = LIMIT_AUDIENCE},

@@ -41,9 +41,10 @@ count_json(const struct collect_result *r, const char *name,
 	buf_add_json(out, slice_str(name));
 	buf_addf(out,
 	    ",\"objects\":%llu,\"missing\":%llu,\"referrals\":%llu,"
-	    "\"kinds\":{",
+	    "\"refused_filters\":%llu,\"kinds\":{",
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
-	    (unsigned long long)r->missing, (unsigned long long)r->referrals);
+	    (unsigned long long)r->missing, (unsigned long long)r->referrals,
+	    (unsigned long long)r->refused);
 	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
 		buf_addf(out, "%s\"%s\":{", k == 0 ? "" : ",",
 		    shape_kind_name((Galr__Kind)k));
@@ -113,6 +114,11 @@ count_text(const struct collect_result *r, const char *name,
 	if (r->referrals > 0)
 		buf_addf(out, "%llu referrals are not followed\n",
 		    (unsigned long long)r->referrals);
+	if (r->refused > 0)
+		buf_addf(out,
+		    "%llu dynamic groups have a filter that the directory "
+		    "refuses\n",
+		    (unsigned long long)r->refused);
 	count_text_remarks(r, remarks, out);
 	buf_addf(out, "%s would export %llu objects\n", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
@@ -168,6 +174,7 @@ struct explainer {
 	struct arena *arena;
 	const struct export_policy *policy;
 	struct scope *scope;
+	const char *group; /* by which the present entry is a member; NULL */
 	struct shape *shape;
 	struct buf out;
 	bool json, any;
@@ -177,11 +184,13 @@ static void
 verdict_text(struct explainer *x, const struct shape_case *c,
     enum shape_reason reason, const char *by)
 {
-	buf_addf(&x->out, "%s\n  %s: %s%s%s%s%s\n", c->entry->dn,
+	buf_addf(&x->out, "%s\n  %s: %s%s%s%s%s%s%s\n", c->entry->dn,
 	    x->policy->name, reason == SHAPE_EXPORTED ? "" : "not exported: ",
 	    by == NULL ? NOT_FOUND : shape_reason_text(reason),
 	    c->closed ? " although closed to outsiders" : "",
-	    by == NULL ? "" : ", by ", by == NULL ? "" : by);
+	    by == NULL ? "" : ", by ", by == NULL ? "" : by,
+	    x->group == NULL ? "" : ", member of ",
+	    x->group == NULL ? "" : x->group);
 	for (size_t i = 0; i < c->notes.count; i++)
 		buf_addf(&x->out, "    without one %s: %s: %s\n",
 		    c->notes.list[i].attribute,
@@ -204,6 +213,8 @@ verdict_json(struct explainer *x, const struct shape_case *c,
 	    slice_str(by == NULL ? NOT_FOUND : shape_reason_text(reason)));
 	buf_add_str(&x->out, ",\"from\":");
 	buf_add_json(&x->out, slice_str(by == NULL ? "" : by));
+	buf_add_str(&x->out, ",\"member_of\":");
+	buf_add_json(&x->out, slice_str(x->group == NULL ? "" : x->group));
 	buf_add_str(&x->out, ",\"dropped\":[");
 	for (size_t i = 0; i < c->notes.count; i++) {
 		buf_addf(&x->out, "%s{\"attribute\":\"%s\",\"reason\":\"%s\"}",
@@ -238,12 +249,14 @@ entry_explain(
 
 	if (rc < 0)
 		return -1;
+	x->group = rc == 0 ? NULL : hit.group;
 	if (rc == 0) {
 		verdict(x, &question, SHAPE_EXCLUDED, NULL);
 		return 0;
 	}
 	arena_reset(x->arena);
 	question.excluded = hit.excluded;
+	question.members_only = hit.members_only;
 	question.raw = &raw;
 	if (dialect_read_object(x->dialect, entry, x->arena, &raw, err) < 0)
 		return -1;
@@ -294,7 +307,8 @@ policy_explain(struct explainer *x, const struct export_policy *policy,
 	x->policy = policy;
 	if (collect_replica_open(x->conf, policy, &options.replica, err) == 0 &&
 	    shape_open_conf(x->conf, policy, x->dialect, &x->shape, err) == 0 &&
-	    scope_open(&options, &x->scope, err) == 0)
+	    scope_open(&options, &x->scope, err) == 0 &&
+	    scope_expand(x->scope, err) == 0)
 		rc = forest_explain(x, filter, shape_attributes(x->shape), err);
 	scope_close(x->scope);
 	shape_close(x->shape);

@@ -27,25 +27,38 @@ scope_text(const struct export_base *base, char *text, size_t size)
 
 /* What a search asks of a recipient: its kind, its address, and the words. */
 static int
-filter_build(struct scope *s, struct scope_from *from, struct err *err)
+filter_build(struct scope *s, const struct export_base *base, const char *basis,
+    unsigned kinds, char **out, struct err *err)
 {
-	const struct export_base *base = from->base;
-	unsigned kinds = base->kind_set & DIALECT_FIND_RECIPIENTS;
 	struct buf buf;
 	int rc;
 
+	kinds &= base->kind_set;
 	if (kinds == 0)
 		return 0;
 	buf_init(&buf, SCOPE_FILTER_MAX);
-	buf_addf(&buf, "(&%s", scope_filter(s));
+	buf_addf(&buf, "(&%s", basis);
 	dialect_kinds_filter(s->options.dialect, kinds, &buf);
 	scope_words(s, base, &buf);
 	buf_add_byte(&buf, ')');
 	rc = buf_check(&buf, "filter", err);
 	if (rc == 0)
-		from->filter = mem_strdup(buf_cstr(&buf));
+		*out = mem_strdup(buf_cstr(&buf));
 	buf_fini(&buf);
 	return rc;
+}
+
+static int
+filters_build(struct scope *s, struct scope_from *from, struct err *err)
+{
+	if (filter_build(s, from->base, scope_filter(s),
+		DIALECT_FIND_RECIPIENTS, &from->filter, err) < 0)
+		return -1;
+	/* A group needs no address to have members. */
+	return from->base->groups == EXPORT_GROUPS_ITSELF
+		   ? 0
+		   : filter_build(s, from->base, "", DIALECT_FIND_GROUPS,
+			 &from->groups_filter, err);
 }
 
 const char *
@@ -113,7 +126,7 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 			    s->options.policy->name);
 	}
 	if (base->ou == NULL && base->object == NULL)
-		return filter_build(s, from, err) < 0
+		return filters_build(s, from, err) < 0
 			   ? -1
 			   : containers_find(s, from, err);
 	rc = scope_pin(
@@ -183,11 +196,13 @@ scope_close(struct scope *s)
 		free(from->containers);
 		free(from->excludes);
 		free(from->filter);
+		free(from->groups_filter);
 		free(from->place.dn);
 	}
 	for (size_t i = 0; i < s->referral_count; i++)
 		free(s->referrals[i]);
 	free(s->list);
+	groups_free(s->groups);
 	arena_free(s->arena);
 	free(s);
 }
@@ -203,6 +218,9 @@ scope_missing(const struct scope *s)
 bool
 scope_reads(const struct scope *s, size_t context)
 {
+	/* Members may lie anywhere. */
+	if (scope_expands(s))
+		return true;
 	for (size_t i = 0; i < s->count; i++) {
 		const struct scope_from *from = &s->list[i];
 		bool fixed =
@@ -218,8 +236,8 @@ scope_reads(const struct scope *s, size_t context)
 
 /* --- does it belong? --- */
 
-static bool
-is_excluded(const struct scope_from *from, const char *dn)
+bool
+scope_is_excluded(const struct scope_from *from, const char *dn)
 {
 	for (size_t i = 0; i < from->base->exclude_count; i++)
 		if (from->excludes[i].dn != NULL &&
@@ -283,67 +301,80 @@ from_has(struct scope *s, const struct scope_from *from, const char *dn,
 	return found;
 }
 
+/* How an entry that this one of `from` finds stands to it. */
+static struct scope_hit
+place_hit(const struct scope *s, const struct scope_from *from,
+    const struct search_entry *entry)
+{
+	return (struct scope_hit){.from = (size_t)(from - s->list),
+	    .excluded =
+		scope_is_excluded(from, entry->dn) || is_above(from, entry->dn),
+	    .members_only = scope_members_only(s, from, entry)};
+}
+
+/* The better of two answers to whether it goes out. */
+static unsigned
+hit_rank(const struct scope_hit *hit)
+{
+	return hit->excluded ? 1 : hit->members_only ? 2 : 3;
+}
+
 int
 scope_find(struct scope *s, const struct search_entry *entry,
     struct scope_hit *out_hit, struct err *err)
 {
-	bool found = false;
+	unsigned best = 0;
 
-	for (size_t i = 0; i < s->count; i++) {
+	for (size_t i = 0; i < s->count && best < 3; i++) {
 		const struct scope_from *from = &s->list[i];
+		struct scope_hit hit;
 		int rc = from_has(s, from, entry->dn, err);
 
 		if (rc < 0)
 			return -1;
-		if (rc == 0)
-			continue;
-		if (!is_excluded(from, entry->dn) &&
-		    !is_above(from, entry->dn)) {
-			*out_hit = (struct scope_hit){.from = i};
-			return 1;
+		hit = place_hit(s, from, entry);
+		if (rc == 1 && hit_rank(&hit) > best) {
+			best = hit_rank(&hit);
+			*out_hit = hit;
 		}
-		if (!found)
-			*out_hit =
-			    (struct scope_hit){.from = i, .excluded = true};
-		found = true;
+		rc = scope_member_find(s, from, entry, &hit, err);
+		if (rc < 0)
+			return -1;
+		if (rc == 1 && hit_rank(&hit) > best) {
+			best = hit_rank(&hit);
+			*out_hit = hit;
+		}
 	}
-	return found;
+	return best > 0;
 }
 
 /* --- reading --- */
-
-struct reader {
-	struct scope *scope;
-	const struct scope_from *from; /* NULL: each entry is asked for */
-	scope_fn *fn;
-	void *arg;
-};
 
 static int
 reader_take(void *arg, const struct scope_hit *none,
     const struct search_entry *entry, struct err *err)
 {
-	struct reader *r = arg;
+	const struct scope_reader *r = arg;
 	struct scope_hit hit = {0};
 	int rc;
 
 	(void)none;
-	if (r->from == NULL) {
-		rc = scope_find(r->scope, entry, &hit, err);
+	if (r->from != NULL && !r->members) {
+		hit = place_hit(r->scope, r->from, entry);
+	} else {
+		rc = r->from == NULL ? scope_find(r->scope, entry, &hit, err)
+				     : scope_member_find(
+					   r->scope, r->from, entry, &hit, err);
 		if (rc <= 0)
 			return rc;
-	} else {
-		hit.from = (size_t)(r->from - r->scope->list);
-		hit.excluded = is_excluded(r->from, entry->dn) ||
-			       is_above(r->from, entry->dn);
 	}
 	return r->fn(r->arg, &hit, entry, err);
 }
 
 /* The same search in every naming context that the policy reads. */
 static int
-read_forest(struct scope *s, struct scope_search *search, struct reader *reader,
-    struct err *err)
+read_forest(struct scope *s, struct scope_search *search,
+    struct scope_reader *reader, struct err *err)
 {
 	struct forest *forest = s->options.forest;
 	int rc = 0;
@@ -358,17 +389,18 @@ read_forest(struct scope *s, struct scope_search *search, struct reader *reader,
 	return rc;
 }
 
-/* 1: fn stopped it. */
-static int
-from_read(struct scope *s, size_t index, const char *const *attributes,
+int
+scope_from_read(struct scope *s, size_t index,
+    const struct scope_filters *filters, const char *const *attributes,
     scope_fn *fn, void *arg, struct err *err)
 {
 	const struct scope_from *from = &s->list[index];
-	struct reader reader = {.scope = s, .from = from, .fn = fn, .arg = arg};
+	struct scope_reader reader = {
+	    .scope = s, .from = from, .fn = fn, .arg = arg};
 	struct scope_search search = {.base = from->place.dn,
 	    .scope =
 		from->base->scope == EXPORT_ONE ? SEARCH_ONE : SEARCH_SUBTREE,
-	    .filter = scope_filter(s),
+	    .filter = filters->place,
 	    .attributes = attributes};
 	int rc = 0;
 
@@ -383,8 +415,8 @@ from_read(struct scope *s, size_t index, const char *const *attributes,
 		search.base = from->containers[i];
 		rc = scope_search(s, &search, reader_take, &reader, err);
 	}
-	if (rc == 0 && from->filter != NULL) {
-		search.filter = from->filter;
+	if (rc == 0 && filters->search != NULL) {
+		search.filter = filters->search;
 		rc = read_forest(s, &search, &reader, err);
 	}
 	return rc;
@@ -394,14 +426,21 @@ int
 scope_read(struct scope *s, size_t index, const char *const *attributes,
     scope_fn *fn, void *arg, struct err *err)
 {
-	return from_read(s, index, attributes, fn, arg, err) < 0 ? -1 : 0;
+	const struct scope_from *from = &s->list[index];
+	const struct scope_filters filters = {scope_filter(s), from->filter};
+	int rc;
+
+	rc = scope_from_read(s, index, &filters, attributes, fn, arg, err);
+	if (rc == 0)
+		rc = scope_members_read(s, from, attributes, fn, arg, err);
+	return rc < 0 ? -1 : 0;
 }
 
 int
-scope_read_ids(struct scope *s, const struct id *ids, size_t count,
-    const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
+scope_batches_read(struct scope_reader *reader, const struct id *ids,
+    size_t count, const char *const *attributes, struct err *err)
 {
-	struct reader reader = {.scope = s, .fn = fn, .arg = arg};
+	struct scope *s = reader->scope;
 	struct scope_search search = {.attributes = attributes};
 	struct buf filter;
 	int rc = 0;
@@ -417,10 +456,20 @@ scope_read_ids(struct scope *s, const struct id *ids, size_t count,
 		rc = buf_check(&filter, "filter", err);
 		search.filter = buf_cstr(&filter);
 		if (rc == 0)
-			rc = read_forest(s, &search, &reader, err);
+			rc = read_forest(s, &search, reader, err);
 	}
 	buf_fini(&filter);
-	return rc < 0 ? -1 : 0;
+	return rc;
+}
+
+int
+scope_read_ids(struct scope *s, const struct id *ids, size_t count,
+    const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
+{
+	struct scope_reader reader = {.scope = s, .fn = fn, .arg = arg};
+
+	return scope_batches_read(&reader, ids, count, attributes, err) < 0 ? -1
+									    : 0;
 }
 
 static int
@@ -437,5 +486,11 @@ any_found(void *arg, const struct scope_hit *hit,
 int
 scope_has_entries(struct scope *s, size_t index, struct err *err)
 {
-	return from_read(s, index, no_attributes, any_found, NULL, err);
+	const struct scope_filters filters = {
+	    scope_filter(s), s->list[index].filter};
+
+	if (scope_members_count(s, &s->list[index]) > 0)
+		return 1;
+	return scope_from_read(
+	    s, index, &filters, no_attributes, any_found, NULL, err);
 }

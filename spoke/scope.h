@@ -13,6 +13,7 @@
 
 #include "common/ldap/dialect.h"
 #include "common/replica/replica.h"
+#include "spoke/collect_ids.h"
 #include "spoke/conf.h"
 #include "spoke/forest.h"
 
@@ -31,8 +32,10 @@ struct scope_options {
 
 /* How an entry of the directory stands to the policy. */
 struct scope_hit {
-	size_t from;   /* index of the entry of `from` that found it */
-	bool excluded; /* by a level or a subtree that it leaves out */
+	size_t from;       /* index of the entry of `from` that found it */
+	bool excluded;     /* by a level or a subtree that it leaves out */
+	bool members_only; /* a group of which only the members go out */
+	const char *group; /* the group that it is a member of; NULL: none */
 };
 
 /* Returns 0 to go on, 1 to stop without error, -1. The entry is valid until it
@@ -45,7 +48,7 @@ typedef int scope_fn(void *arg, const struct scope_hit *hit,
 int scope_open(const struct scope_options *options, struct scope **out_scope,
     struct err *err) ERR_WUR;
 void scope_close(struct scope *scope);
-/* Writes the pins; with the version that they led to. */
+/* Writes the pins and the members; with the version that they led to. */
 int scope_pins_keep(struct scope *scope, struct err *err) ERR_WUR;
 /* Single objects that are not there (any more). */
 size_t scope_missing(const struct scope *scope);
@@ -55,17 +58,33 @@ size_t scope_missing(const struct scope *scope);
  * is read otherwise, or holds nobody, do not count. */
 size_t scope_referrals(const struct scope *scope, const char *const **out_urls);
 
+/* Does the policy expand groups? */
+bool scope_expands(const struct scope *scope);
+/* Reads who the members of the groups are that the policy expands, ids only,
+ * for all that follows; costs nothing when it expands none. A group that
+ * cannot be read whole is an error, and so is an entry of `from` that had
+ * members and has none, class config. */
+int scope_expand(struct scope *scope, struct err *err) ERR_WUR;
+/* Adds the ids whose membership is another than the one that scope_pins_keep()
+ * wrote. */
+int scope_members_changed(
+    struct scope *scope, struct collect_ids *out, struct err *err) ERR_WUR;
+/* Dynamic groups whose filter the directory refuses. */
+size_t scope_refused(const struct scope *scope);
+
 /* Does the policy read in that naming context of the forest? */
 bool scope_reads(const struct scope *scope, size_t context);
 /* Does entry `from` of the policy find anything at all? 1, 0, -1. */
 int scope_has_entries(
     struct scope *scope, size_t from, struct err *err) ERR_WUR;
 
-/* Reads what entry `from` of the policy finds; an object may come twice. */
+/* Reads what entry `from` of the policy finds, and the members of its groups;
+ * an object may come twice. */
 int scope_read(struct scope *scope, size_t from, const char *const *attributes,
     scope_fn *fn, void *arg, struct err *err) ERR_WUR;
 /* Does this entry belong, and by which entry of `from`? 1, 0, -1. One by which
- * it goes out is preferred to one that excludes it. */
+ * it goes out is preferred to one by which only its members do, and that to one
+ * that excludes it. */
 int scope_find(struct scope *scope, const struct search_entry *entry,
     struct scope_hit *out_hit, struct err *err) ERR_WUR;
 /* Reads these objects whole; fn gets those that belong. The others, and those

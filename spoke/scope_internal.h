@@ -1,8 +1,10 @@
-/* Shared by scope.c (what belongs) and scope_pin.c (where it is). */
+/* Shared by scope.c (what belongs), scope_pin.c (where it is) and
+ * scope_groups.c (whose member it is). */
 #ifndef SPOKE_SCOPE_INTERNAL_H
 #define SPOKE_SCOPE_INTERNAL_H
 
 #include "common/base/buf.h"
+#include "spoke/groups.h"
 #include "spoke/scope.h"
 
 #define SCOPE_ARENA_MAX (4 * 1024 * 1024)
@@ -19,6 +21,7 @@ struct scope_from {
 	struct scope_place place;     /* of an OU or an object */
 	struct scope_place *excludes; /* as many as base excludes */
 	char *filter;                 /* of a search, for recipients; NULL */
+	char *groups_filter;          /* the same for groups to expand; NULL */
 	char **containers;            /* DNs that a search found */
 	size_t container_count;
 };
@@ -31,6 +34,13 @@ struct scope {
 	char *referrals[SCOPE_REFERRALS_MAX]; /* URLs */
 	size_t referral_count;
 	struct arena *arena;
+	struct groups *groups; /* NULL: not read, or none to read */
+};
+
+/* What is asked of entries by what is asked for: of those in a place, and of
+ * those that a search finds (NULL: it finds none of them). */
+struct scope_filters {
+	const char *place, *search;
 };
 
 struct scope_search {
@@ -53,6 +63,46 @@ void scope_words(
     const struct scope *scope, const struct export_base *base, struct buf *out);
 int scope_containers_read(struct scope *scope, struct scope_from *from,
     const char *filter, struct err *err) ERR_WUR;
+
+/* Reads the places of an entry of `from`, and what its search finds. 1: fn
+ * stopped it. */
+int scope_from_read(struct scope *scope, size_t index,
+    const struct scope_filters *filters, const char *const *attributes,
+    scope_fn *fn, void *arg, struct err *err) ERR_WUR;
+/* Who gets what is read. */
+struct scope_reader {
+	struct scope *scope;
+	/* The entry of `from` that finds it; NULL: each is asked for. */
+	const struct scope_from *from;
+	bool members; /* of its groups */
+	scope_fn *fn;
+	void *arg;
+};
+/* Reads these ids anywhere; with an entry of `from` they are members of its
+ * groups. 1: fn stopped it. */
+int scope_batches_read(struct scope_reader *reader, const struct id *ids,
+    size_t count, const char *const *attributes, struct err *err) ERR_WUR;
+bool scope_is_excluded(const struct scope_from *from, const char *dn);
+
+/* --- scope_groups.c --- */
+
+/* Is it a member of a group of this entry of `from`? 1, 0, -1. */
+int scope_member_find(struct scope *scope, const struct scope_from *from,
+    const struct search_entry *entry, struct scope_hit *out_hit,
+    struct err *err) ERR_WUR;
+/* Do only the members of what is found there go out? */
+bool scope_members_only(const struct scope *scope,
+    const struct scope_from *from, const struct search_entry *entry);
+/* Reads the members of the entry's groups whole. 1: fn stopped it. */
+int scope_members_read(struct scope *scope, const struct scope_from *from,
+    const char *const *attributes, scope_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
+size_t scope_members_count(
+    const struct scope *scope, const struct scope_from *from);
+/* Writes who the members are. */
+int scope_members_keep(struct scope *scope, struct err *err) ERR_WUR;
+
+/* --- scope_pin.c --- */
 
 /* Where is it now? text is a DN or an id. 1 found, 0 not (then place->pinned
  * says whether it ever was), -1. */

@@ -152,7 +152,7 @@ scope_pins_keep(struct scope *s, struct err *err)
 				err) < 0)
 				return -1;
 	}
-	return 0;
+	return scope_members_keep(s, err);
 }
 
 static int

@@ -25,6 +25,7 @@ static const struct {
 } reasons[] = {
     [SHAPE_EXPORTED] = {"exported", "exported"},
     [SHAPE_EXCLUDED] = {"left out by place", "excluded"},
+    [SHAPE_MEMBERS_ONLY] = {"only its members go out", "members_only"},
     [SHAPE_OWN] = {"imported by galrelay", "own"},
     [SHAPE_FOREIGN] = {"imported by another product", "foreign"},
     [SHAPE_SYSTEM] = {"system mailbox", "system"},
@@ -174,6 +175,8 @@ shape_judge(const struct shape *shape, const struct shape_case *c)
 
 	if (c->excluded)
 		return SHAPE_EXCLUDED;
+	if (c->members_only)
+		return SHAPE_MEMBERS_ONLY;
 	if (facts->own ||
 	    (facts->own_legacy && kind == GALR__KIND__KIND_CONTACT))
 		return SHAPE_OWN;

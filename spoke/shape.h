@@ -20,16 +20,17 @@
 enum shape_reason {
 	SHAPE_EXPORTED,
 	SHAPE_EXCLUDED, /* in a subtree or a level that the policy leaves out */
-	SHAPE_OWN,      /* imported by galrelay: never exported again */
-	SHAPE_FOREIGN,  /* the same, by another product's mark */
-	SHAPE_SYSTEM,   /* a mailbox that Exchange keeps for itself */
-	SHAPE_KIND,     /* no recipient */
-	SHAPE_MARKED,   /* carries the NoGALsync word */
-	SHAPE_DISABLED, /* a person's account that is disabled */
-	SHAPE_HIDDEN,   /* hidden from address lists */
-	SHAPE_CLOSED,   /* takes no mail from outsiders */
-	SHAPE_NO_ADDRESS, /* without a mail address */
-	SHAPE_ERROR,      /* unreadable */
+	SHAPE_MEMBERS_ONLY, /* a group of which only the members go out */
+	SHAPE_OWN,          /* imported by galrelay: never exported again */
+	SHAPE_FOREIGN,      /* the same, by another product's mark */
+	SHAPE_SYSTEM,       /* a mailbox that Exchange keeps for itself */
+	SHAPE_KIND,         /* no recipient */
+	SHAPE_MARKED,       /* carries the NoGALsync word */
+	SHAPE_DISABLED,     /* a person's account that is disabled */
+	SHAPE_HIDDEN,       /* hidden from address lists */
+	SHAPE_CLOSED,       /* takes no mail from outsiders */
+	SHAPE_NO_ADDRESS,   /* without a mail address */
+	SHAPE_ERROR,        /* unreadable */
 	SHAPE_REASON_COUNT
 };
 
@@ -83,6 +84,8 @@ const char *const *shape_attributes(const struct shape *shape);
 struct shape_case {
 	/* Given: by its place the policy leaves it out. */
 	bool excluded;
+	/* Given: the policy wants only the members of this group. */
+	bool members_only;
 	const struct search_entry *entry;
 	const struct object *raw; /* of dialect_read_object() */
 	/* Found: */

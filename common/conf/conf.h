@@ -63,7 +63,8 @@ enum conf_type {
 	CONF_SIZE,     /* "64M" or 1000: bytes; K, M, G, T of 1024 */
 	CONF_PATH,     /* const char *; relative to the file's directory */
 	CONF_SECRET,   /* as path, of a file that only its owner can reach */
-	CONF_ENUM,     /* an enum field; one of .names */
+	CONF_ENUM,     /* an enum field; one of .names, where true and false
+			* need no quotes */
 	CONF_STRINGS,  /* const char *const *, and the count */
 	CONF_GROUP,    /* a struct by value; its defaults when it is missing */
 	CONF_GROUPS,   /* const struct x *, and the count */

@@ -387,6 +387,10 @@ value_store(const struct value_source *source, const struct conf_row *row,
 		if (row->type == CONF_BOOL) {
 			memcpy(field, &value->truth, sizeof(value->truth));
 			rc = 0;
+		} else if (row->type == CONF_ENUM) {
+			rc = store_enum(row,
+			    slice_str(value->truth ? "true" : "false"), field,
+			    err);
 		} else {
 			rc = wrong_type(row, err);
 		}

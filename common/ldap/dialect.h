@@ -97,6 +97,7 @@ enum dialect_find {
 	DIALECT_FIND_OU = 64
 };
 #define DIALECT_FIND_RECIPIENTS 31U
+#define DIALECT_FIND_GROUPS (DIALECT_FIND_GROUP | DIALECT_FIND_DYNAMIC_GROUP)
 
 /* These append a filter. Entries of one of the kinds: */
 void dialect_kinds_filter(
@@ -118,6 +119,9 @@ int dialect_id_parse(const struct dialect *dialect, const char *text,
 int dialect_entry_id(const struct dialect *dialect,
     const struct search_entry *entry, struct id *out_id,
     struct err *err) ERR_WUR;
+/* What kind of recipient objectClass makes it; unspecified: none. */
+Galr__Kind dialect_entry_kind(
+    const struct dialect *dialect, const struct search_entry *entry);
 /* The entry as an object with canonical names, in the order in which the server
  * gave them (object_encode() sorts). The arrays live in arena; names and values
  * may point into the entry, so that they end with the next search_step(). kind

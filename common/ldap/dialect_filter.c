@@ -14,7 +14,8 @@ static const struct kind_filter kind_filters[] = {
 	"(objectClass=inetOrgPerson)"},
     {DIALECT_FIND_CONTACT, "(&(objectCategory=person)(objectClass=contact))",
 	NULL},
-    {DIALECT_FIND_GROUP, "(objectCategory=group)", NULL},
+    {DIALECT_FIND_GROUP, "(objectCategory=group)",
+	"(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames))"},
     {DIALECT_FIND_DYNAMIC_GROUP, "(objectClass=msExchDynamicDistributionList)",
 	NULL},
     {DIALECT_FIND_PUBLIC_FOLDER, "(objectClass=publicFolder)", NULL},
@@ -141,7 +142,9 @@ const char *
 dialect_recipient_filter(const struct dialect *dialect)
 {
 	if (!dialect_is_ad(dialect))
-		return "(objectClass=inetOrgPerson)";
+		return "(|(objectClass=inetOrgPerson)"
+		       "(objectClass=groupOfNames)"
+		       "(objectClass=groupOfUniqueNames))";
 	if (dialect->kind == DIALECT_AD)
 		return "(|(objectCategory=person)(objectCategory=group))";
 	return "(|(objectCategory=person)(objectCategory=group)"

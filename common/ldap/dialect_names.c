@@ -167,7 +167,9 @@ const char *
 dialect_export_filter(const struct dialect *dialect)
 {
 	if (!dialect_is_ad(dialect))
-		return "(&(mail=*)(objectClass=inetOrgPerson))";
+		return "(&(mail=*)(|(objectClass=inetOrgPerson)"
+		       "(objectClass=groupOfNames)"
+		       "(objectClass=groupOfUniqueNames)))";
 	if (dialect->kind == DIALECT_AD)
 		return "(&(|(mail=*)(proxyAddresses=*))"
 		       "(|(objectCategory=person)(objectCategory=group)))";

@@ -95,6 +95,40 @@ kind_ad(const struct search_attribute *classes)
 	return GALR__KIND__KIND_UNSPECIFIED;
 }
 
+static Galr__Kind
+kind_openldap(const struct search_attribute *classes)
+{
+	static const struct {
+		const char *class;
+		Galr__Kind kind;
+	} table[] = {
+	    {"inetOrgPerson", GALR__KIND__KIND_USER},
+	    {"groupOfNames", GALR__KIND__KIND_GROUP},
+	    {"groupOfUniqueNames", GALR__KIND__KIND_GROUP},
+	};
+	size_t i, k;
+
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		for (k = 0; classes != NULL && k < classes->value_count; k++) {
+			if (slice_equal_case(
+				classes->values[k], slice_str(table[i].class)))
+				return table[i].kind;
+		}
+	}
+	return GALR__KIND__KIND_UNSPECIFIED;
+}
+
+Galr__Kind
+dialect_entry_kind(
+    const struct dialect *dialect, const struct search_entry *entry)
+{
+	const struct search_attribute *classes =
+	    search_find(entry, "objectClass");
+
+	return dialect_is_ad(dialect) ? kind_ad(classes)
+				      : kind_openldap(classes);
+}
+
 static bool
 is_internal(const struct dialect *dialect, const char *name)
 {
@@ -134,7 +168,7 @@ read_ad(const struct dialect *dialect, const struct search_entry *entry,
 {
 	size_t i;
 
-	out->kind = kind_ad(search_find(entry, "objectClass"));
+	out->kind = dialect_entry_kind(dialect, entry);
 	out->recipient_type =
 	    decimal(search_first(entry, "msExchRecipientTypeDetails"));
 	if (dialect_type_is_system(out->recipient_type))
@@ -221,15 +255,9 @@ static int
 read_openldap(const struct dialect *dialect, const struct search_entry *entry,
     struct arena *arena, struct reading *r, struct object *out)
 {
-	const struct search_attribute *classes =
-	    search_find(entry, "objectClass");
 	size_t i;
 
-	for (i = 0; classes != NULL && i < classes->value_count; i++) {
-		if (slice_equal_case(
-			classes->values[i], SLICE_LIT("inetOrgPerson")))
-			out->kind = GALR__KIND__KIND_USER;
-	}
+	out->kind = dialect_entry_kind(dialect, entry);
 	for (i = 0; i < entry->attribute_count; i++) {
 		const struct search_attribute *a = &entry->attributes[i];
 

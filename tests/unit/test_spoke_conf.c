@@ -190,6 +190,48 @@ test_what_from_says(void **state)
 	spoke_conf_free(conf);
 }
 
+static void
+test_groups(void **state)
+{
+	const struct export_base *b;
+	struct spoke_conf *conf;
+	struct err err;
+
+	(void)state;
+	refused_from("ou = \"OU=A\"; groups = \"some\";", "\"members\"");
+	refused_from("ou = \"OU=A\"; nested = true;", "not expanded");
+	refused_from("ou = \"OU=A\"; depth = 3;", "not expanded");
+	refused_from(
+	    "ou = \"OU=A\"; groups = \"both\"; depth = 3;", "nested = true");
+	refused_from("ou = \"OU=A\"; groups = \"both\"; nested = 1;",
+	    "one of the names");
+	refused_from("ou = \"OU=A\"; groups = \"both\"; nested = true;"
+		     " depth = 101;",
+	    "100");
+	refused_from("object = \"CN=A\"; groups = \"itself\";"
+		     " exclude = [ \"OU=B\" ];",
+	    "exclude belongs");
+	conf = load("name = \"NORTH\";\n" DIRECTORY,
+	    "export: ( { name = \"a\"; groups = \"both\"; nested = true;"
+	    " depth = 5; from = ( { ou = \"OU=A\"; },"
+	    " { object = \"CN=B\"; groups = \"members\"; nested = false;"
+	    "   exclude = [ \"OU=B\" ]; },"
+	    " { object = \"CN=C\"; groups = \"itself\"; },"
+	    " { object = \"CN=D\"; depth = 2; } ); } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	b = conf->exports[0].bases;
+	assert_int_equal(b[0].groups, EXPORT_GROUPS_BOTH);
+	assert_int_equal(b[0].depth, 5);
+	assert_int_equal(b[1].groups, EXPORT_GROUPS_MEMBERS);
+	assert_int_equal(b[1].depth, 1);
+	assert_int_equal(b[2].groups, EXPORT_GROUPS_ITSELF);
+	assert_int_equal(b[3].groups, EXPORT_GROUPS_BOTH);
+	assert_int_equal(b[3].depth, 2);
+	spoke_conf_free(conf);
+}
+
 static int
 setup(void **state)
 {
@@ -224,6 +266,7 @@ main(void)
 	    cmocka_unit_test(test_transport_follows_the_uri),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_what_from_says),
+	    cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,322 @@
+#include "common/ldap/group.h"
+
+#include <ldap.h>
+
+#include "common/base/mem.h"
+
+#define GROUP_FILTER_MAX (64 * 1024)
+#define GROUP_DN_MAX (16 * 1024)
+#define GROUP_ARENA_MAX ((size_t)1 << 20)
+#define GROUP_FIRST_MEMBERS "member;range=0-1499"
+#define SID_PREFIX 8 /* revision, count of sub-authorities, authority */
+
+struct group_reading {
+	const struct group_source *source;
+	group_fn *fn;
+	void *arg;
+};
+
+/* --- names --- */
+
+int
+group_extended_parse(struct slice value, struct id *out_id,
+    struct slice *out_dn, struct err *err)
+{
+	const struct slice mark = SLICE_LIT("<GUID=");
+	size_t end = slice_find(value, '>');
+
+	if (!slice_starts_case(value, mark) || end == SIZE_MAX)
+		return err_set(err, ERR_BAD_DATA,
+		    "a name without its GUID: the server does not know the "
+		    "control 1.2.840.113556.1.4.529");
+	if (id_parse(slice_sub(value, mark.len, end - mark.len), out_id, err) <
+	    0)
+		return -1;
+	while (value.len > 0 && value.data[0] == '<') {
+		size_t next = slice_find(value, ';');
+
+		value = next == SIZE_MAX ? SLICE_NULL
+					 : slice_sub(value, next + 1, SIZE_MAX);
+	}
+	*out_dn = value;
+	return 0;
+}
+
+struct slice
+group_name_only(struct slice value)
+{
+	size_t i = value.len;
+
+	if (i < 4 || memcmp(value.data + i - 2, "'B", 2) != 0)
+		return value;
+	for (i -= 2;
+	     i > 0 && (value.data[i - 1] == '0' || value.data[i - 1] == '1');)
+		i--;
+	if (i < 2 || memcmp(value.data + i - 2, "#'", 2) != 0)
+		return value;
+	return slice_sub(value, 0, i - 2);
+}
+
+/* --- Active Directory --- */
+
+static int
+members_named(const struct group_reading *r, const struct search_entry *entry,
+    struct err *err)
+{
+	const struct search_attribute *a = search_find(entry, "member");
+	struct buf name;
+	int rc = 0;
+
+	buf_init(&name, GROUP_DN_MAX);
+	for (size_t i = 0; a != NULL && rc == 0 && i < a->value_count; i++) {
+		struct slice dn;
+		struct id id;
+
+		rc = group_extended_parse(a->values[i], &id, &dn, err);
+		buf_reset(&name);
+		buf_add(&name, dn);
+		if (rc == 0)
+			rc = buf_check(&name, "name of a member", err);
+		if (rc == 0)
+			rc = r->fn(r->arg, &id, buf_cstr(&name), err);
+	}
+	buf_fini(&name);
+	return rc;
+}
+
+/* Gives the recipients that a search finds. */
+static int
+members_found(const struct group_reading *r, struct session *session,
+    const char *base, const char *filter, struct err *err)
+{
+	static const char *const names[] = {
+	    "objectGUID", "entryUUID", "objectClass", NULL};
+	struct search_options options = {.base = base,
+	    .scope = SEARCH_SUBTREE,
+	    .filter = filter,
+	    .attributes = names,
+	    .page_size = r->source->page_size};
+	struct search *search = NULL;
+	struct search_entry entry;
+	struct id id;
+	int rc;
+
+	if (search_open(session, &options, &search, err) < 0)
+		return -1;
+	while ((rc = search_step(search, &entry, err)) == 1) {
+		if (dialect_entry_kind(r->source->dialect, &entry) ==
+		    GALR__KIND__KIND_UNSPECIFIED)
+			continue;
+		if (dialect_entry_id(r->source->dialect, &entry, &id, err) <
+			0 ||
+		    r->fn(r->arg, &id, entry.dn, err) < 0) {
+			rc = -1;
+			break;
+		}
+	}
+	search_close(search);
+	return rc;
+}
+
+/* Whoever has the group as primary is in none of its values. Only security
+ * groups can be primary (MS-ADTS 3.1.1.4.5, MS-SAMR 3.1.1.8.2). */
+static int
+members_primary(const struct group_reading *r, struct session *session,
+    const struct search_entry *entry, struct err *err)
+{
+	struct slice sid = search_first(entry, "objectSid");
+	struct slice type = search_first(entry, "groupType");
+	struct buf filter;
+	const uint8_t *last;
+	int rc;
+
+	/* A set highest bit, so a negative number, is a security group. */
+	if (type.len == 0 || type.data[0] != '-' || sid.len < SID_PREFIX + 4)
+		return 0;
+	last = sid.data + sid.len - 4;
+	buf_init(&filter, GROUP_FILTER_MAX);
+	buf_addf(&filter, "(&(objectCategory=person)(primaryGroupID=%u))",
+	    (unsigned)last[0] | (unsigned)last[1] << 8 |
+		(unsigned)last[2] << 16 | (unsigned)last[3] << 24);
+	rc = members_found(
+	    r, session, r->source->context, buf_cstr(&filter), err);
+	buf_fini(&filter);
+	return rc;
+}
+
+/* What says that the filter or its base is no good, and not the server. */
+static bool
+is_refusal(const struct err *err)
+{
+	switch (err->code) {
+	case LDAP_FILTER_ERROR:
+	case LDAP_PROTOCOL_ERROR:
+	case LDAP_UNDEFINED_TYPE:
+	case LDAP_INAPPROPRIATE_MATCHING:
+	case LDAP_INVALID_SYNTAX:
+	case LDAP_NO_SUCH_OBJECT:
+	case LDAP_INVALID_DN_SYNTAX:
+	case LDAP_REFERRAL:
+	case LDAP_UNWILLING_TO_PERFORM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+members_dynamic(const struct group_reading *r, const struct search_entry *entry,
+    struct err *out_cause, struct err *err)
+{
+	struct slice filter = search_first(entry, "msExchDynamicDLFilter");
+	struct slice base = search_first(entry, "msExchDynamicDLBaseDN");
+	struct session *session;
+	char *filter_text, *base_text;
+	struct id id;
+	int rc;
+
+	if (filter.len == 0) {
+		(void)err_set(out_cause, ERR_BAD_DATA,
+		    "it has no msExchDynamicDLFilter, or the account may not "
+		    "read it");
+		return 1;
+	}
+	if (base.len > 0 && group_extended_parse(base, &id, &base, err) < 0)
+		return -1;
+	filter_text = mem_strndup((const char *)filter.data, filter.len);
+	base_text = base.len == 0
+			? mem_strdup(r->source->context)
+			: mem_strndup((const char *)base.data, base.len);
+	rc = r->source->session(r->source->arg, base_text, true, &session, err);
+	if (rc == 0) {
+		(void)err_set(out_cause, ERR_BAD_DATA,
+		    "its base \"%s\" lies in no domain that is read",
+		    base_text);
+		rc = 1;
+	} else if (rc == 1) {
+		rc = members_found(r, session, base_text, filter_text, err);
+	}
+	if (rc < 0 && is_refusal(err)) {
+		*out_cause = *err;
+		*err = (struct err){.class = ERR_NONE};
+		rc = 1;
+	}
+	free(filter_text);
+	free(base_text);
+	return rc;
+}
+
+/* --- OpenLDAP --- */
+
+/* The name is all that the group has: the id is the entry's. */
+static int
+member_resolve(const struct group_reading *r, const char *dn,
+    struct arena *arena, struct err *err)
+{
+	static const char *const names[] = {"entryUUID", NULL};
+	struct session *session;
+	struct search_entry entry;
+	struct id id;
+	int rc = r->source->session(r->source->arg, dn, false, &session, err);
+
+	if (rc <= 0)
+		return rc;
+	arena_reset(arena);
+	rc = search_read(session, dn, names, arena, &entry, err);
+	if (rc <= 0)
+		return rc;
+	if (dialect_entry_id(r->source->dialect, &entry, &id, err) < 0)
+		return -1;
+	return r->fn(r->arg, &id, entry.dn, err);
+}
+
+static int
+members_resolve(const struct group_reading *r, const struct search_entry *entry,
+    const char *attribute, struct err *err)
+{
+	const struct search_attribute *a = search_find(entry, attribute);
+	struct arena *arena = arena_new(GROUP_ARENA_MAX);
+	struct buf name;
+	int rc = 0;
+
+	buf_init(&name, GROUP_DN_MAX);
+	for (size_t i = 0; a != NULL && rc == 0 && i < a->value_count; i++) {
+		buf_reset(&name);
+		buf_add(&name, group_name_only(a->values[i]));
+		rc = buf_check(&name, "name of a member", err);
+		if (rc == 0)
+			rc = member_resolve(r, buf_cstr(&name), arena, err);
+	}
+	buf_fini(&name);
+	arena_free(arena);
+	return rc;
+}
+
+/* --- */
+
+static int
+entry_members(const struct group_reading *r, struct session *session,
+    const struct search_entry *entry, struct err *out_cause, struct err *err)
+{
+	const struct dialect *dialect = r->source->dialect;
+
+	switch (dialect_entry_kind(dialect, entry)) {
+	case GALR__KIND__KIND_DYNAMIC_GROUP:
+		return members_dynamic(r, entry, out_cause, err);
+	case GALR__KIND__KIND_GROUP:
+		break;
+	default:
+		return 0;
+	}
+	if (dialect_kind(dialect) == DIALECT_OPENLDAP)
+		return members_resolve(r, entry, "member", err) < 0
+			   ? -1
+			   : members_resolve(r, entry, "uniqueMember", err);
+	return members_named(r, entry, err) < 0
+		   ? -1
+		   : members_primary(r, session, entry, err);
+}
+
+int
+group_read(const struct group_source *source, group_fn *fn, void *arg,
+    struct err *out_cause, struct err *err)
+{
+	static const char *const openldap[] = {
+	    "objectClass", "member", "uniqueMember", NULL};
+	/* AD sends no more at once in any case. Asked for so, a server that
+	 * would send all does not make one message of a large group. */
+	static const char *const ad[] = {"objectClass", GROUP_FIRST_MEMBERS,
+	    "objectSid", "groupType", "msExchDynamicDLFilter",
+	    "msExchDynamicDLBaseDN", NULL};
+	const struct group_reading reading = {source, fn, arg};
+	bool plain = dialect_kind(source->dialect) == DIALECT_OPENLDAP;
+	struct search_options options = {.base = source->dn,
+	    .scope = SEARCH_BASE,
+	    .attributes = plain ? openldap : ad,
+	    .extended_dn = !plain};
+	struct search *search = NULL;
+	struct search_entry entry;
+	struct session *session;
+	struct err cause = {0};
+	int rc;
+
+	rc = source->session(source->arg, source->dn, false, &session, err);
+	if (rc <= 0)
+		return rc;
+	if (search_open(session, &options, &search, err) < 0)
+		return -1;
+	rc = search_step(search, &entry, &cause);
+	if (rc == 1)
+		rc =
+		    entry_members(&reading, session, &entry, out_cause, &cause);
+	search_close(search);
+	/* It was there a moment ago: deleted or moved, which the next reading
+	 * is told. */
+	if (rc < 0 && cause.code == LDAP_NO_SUCH_OBJECT)
+		return 0;
+	if (rc < 0) {
+		*err = cause;
+		(void)err_prepend(err, "members of \"%s\"", source->dn);
+	}
+	return rc;
+}

@@ -1,0 +1,45 @@
+/*
+ * The members of one group as its directory keeps them: named by the group
+ * (member, uniqueMember), by themselves (primaryGroupID), or found by its
+ * filter (msExchDynamicDistributionList). FEATURES E4, E5.
+ */
+#ifndef COMMON_LDAP_GROUP_H
+#define COMMON_LDAP_GROUP_H
+
+#include "common/ldap/dialect.h"
+
+/* The session of a server that holds this name; with below everything beneath
+ * it too, in whatever domain. 1, 0 no server does, -1. */
+typedef int group_session_fn(void *arg, const char *dn, bool below,
+    struct session **out_session, struct err *err);
+
+/* A name or an entry that is no group has no members. */
+struct group_source {
+	const struct dialect *dialect;
+	const char *dn;
+	const char *context; /* the naming context that the group is in */
+	unsigned page_size;
+	group_session_fn *session;
+	void *arg;
+};
+
+/* One member; dn ends when the function returns. Returns 0 to go on, -1. */
+typedef int group_fn(
+    void *arg, const struct id *id, const char *dn, struct err *err);
+
+/* Calls fn for every member, of whatever kind and in no order; one may come
+ * twice. 0: those were all; 1: a dynamic group whose filter is missing or
+ * refused, *out_cause says why, and what came counts for nothing; -1: the list
+ * could not be read to its end. Members that a directory names and does not
+ * have are passed over. */
+int group_read(const struct group_source *source, group_fn *fn, void *arg,
+    struct err *out_cause, struct err *err) ERR_WUR;
+
+/* A value of extended DN, "<GUID=...>;<SID=...>;DN" (MS-ADTS 3.1.1.3.4.1.5):
+ * its id and what follows, within value. Class bad data. */
+int group_extended_parse(struct slice value, struct id *out_id,
+    struct slice *out_dn, struct err *err) ERR_WUR;
+/* Name and Optional UID (RFC 4517 3.3.21): the name without "#'0101'B". */
+struct slice group_name_only(struct slice value);
+
+#endif

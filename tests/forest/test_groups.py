@@ -1,0 +1,252 @@
+"""Groups: themselves, their members or both, on real directories."""
+
+import os
+import re
+import sqlite3
+
+import ldap
+import pytest
+from test_collect import Source
+from testbed import people
+
+POLICY = '''export: ( {{
+	name = "staff";
+	{settings}
+	from = ( {chosen} );
+	feed = "{feed}";
+	max_delete_percent = 100;
+}} );
+'''
+SECURITY, DISTRIBUTION = -2147483648, 0
+GLOBAL, LOCAL, UNIVERSAL = 2, 4, 8
+MAIL = re.compile(rb'SMTP:([a-z0-9.-]+)@')
+
+
+class Chosen(Source):
+    """A source whose entries of `from` the test writes."""
+
+    def choose(self, *chosen, feed='auto', settings=''):
+        with open(os.path.join(self.home, 'policies.d', 'staff.conf'),
+                  'w') as out:
+            out.write(POLICY.format(
+                feed=feed, settings=settings, chosen=',\n'.join(
+                    '{ %s }' % text for text in chosen)))
+
+    def policy(self, feed, proof='1d'):
+        pass
+
+    def exported(self, replica='own.db'):
+        """First parts of the primary addresses."""
+        with sqlite3.connect(os.path.join(self.home, replica)) as db:
+            bodies = [row[0] for row in db.execute(
+                'SELECT body FROM object WHERE deleted = 0')]
+        return sorted(MAIL.search(body).group(1).decode()
+                      for body in bodies)
+
+    def seen(self, *more):
+        self.read(*more)
+        assert not self.truth_differs()
+        return self.exported()
+
+    def truth_differs(self):
+        """The difference to what a reader of everything finds now."""
+        with sqlite3.connect(os.path.join(self.home, 'own.db')) as db:
+            own = db.execute('SELECT root FROM state').fetchone()[0].hex()
+        if own == self.truth():
+            return set()
+        return set(self.exported()) ^ set(self.exported('truth.db')) or {'?'}
+
+
+def user(forest, name, parent=None, **more):
+    """A user by a short name; returns the DN."""
+    entry = dict(people.person('north', 0), cn=name, displayName=name,
+                 sAMAccountName=name, mailNickname=name,
+                 mail=name + '@north.example',
+                 proxyAddresses=['SMTP:%s@north.example' % name],
+                 legacyExchangeDN=people.exchange_dn('north', name))
+    entry.update(more)
+    return forest.add('CN=%s,%s' % (name, parent or forest.staff),
+                      people.ad_user(entry))
+
+
+def group(forest, name, members=(), parent=None, mail=True, scope=UNIVERSAL,
+          kind=DISTRIBUTION):
+    entry = {'objectClass': 'group', 'cn': name, 'sAMAccountName': name,
+             'groupType': str(kind + scope)}
+    if mail:
+        entry.update(mail=name + '@north.example', mailNickname=name,
+                     displayName=name,
+                     proxyAddresses=['SMTP:%s@north.example' % name])
+    if members:
+        entry['member'] = list(members)
+    return forest.add('CN=%s,%s' % (name, parent or forest.staff), entry)
+
+
+def members(forest, dn, add=(), drop=()):
+    forest.link.modify_s(dn, [
+        (verb, 'member', [m.encode() for m in names])
+        for verb, names in ((ldap.MOD_ADD, add), (ldap.MOD_DELETE, drop))
+        if names])
+
+
+@pytest.fixture
+def source(clean, tmp_path):
+    forest = clean['north']
+    made = Chosen(forest, tmp_path, 'auto')
+    made.groups = made.unit('Groups', forest.base)
+    yield made
+    for place in (made.groups, made.second):
+        forest.empty(place)
+        forest.delete(place)
+
+
+def test_members_itself_both(source):
+    d = source.directory
+    anna, bert = user(d, 'anna'), user(d, 'bert', source.second)
+    user(d, 'carl', source.second)
+    d.add('CN=noaddress,' + source.second, {
+        'objectClass': 'contact', 'cn': 'noaddress'})
+    sales = group(d, 'sales', [anna, bert, 'CN=noaddress,' + source.second],
+                  source.groups)
+    silent = group(d, 'silent', [bert], source.groups, mail=False)
+    for words, want in (
+            ('', ['sales']), ('groups = "itself";', ['sales']),
+            ('groups = "members";', ['anna', 'bert']),
+            ('groups = "both";', ['anna', 'bert', 'sales'])):
+        source.choose('object = "%s"; %s' % (sales, words))
+        assert source.seen() == want, words
+        if words:
+            source.choose('object = "%s";' % sales, settings=words)
+            assert source.seen() == want, words
+    # Without an address a group selects, and nothing more.
+    for words in ('members', 'both'):
+        source.choose('object = "%s"; groups = "%s";' % (silent, words))
+        assert source.seen() == ['bert']
+    source.choose('object = "%s"; groups = "itself";' % silent)
+    assert source.seen() == []
+    # One of several has a setting of its own; found twice counts once.
+    source.choose('object = "%s"; groups = "itself";' % sales,
+                  'object = "%s"; groups = "members";' % sales,
+                  'object = "%s";' % silent, settings='groups = "both";')
+    assert source.seen() == ['anna', 'bert', 'sales']
+    # All groups of a unit, or of a search.
+    source.choose('ou = "%s"; groups = "members";' % source.groups)
+    assert source.seen() == ['anna', 'bert']
+    source.choose('search = "s*l*"; kinds = [ "group" ]; groups = "both"; '
+                  'exclude = [ "%s" ];' % source.second)
+    assert source.seen() == ['anna', 'sales']
+
+
+def test_all_scopes_and_types(source):
+    d = source.directory
+    for kind in (SECURITY, DISTRIBUTION):
+        for scope in (GLOBAL, LOCAL, UNIVERSAL):
+            name = 'p%d%d' % (kind < 0, scope)
+            group(d, 'g' + name, [user(d, name, source.second)],
+                  source.groups, scope=scope, kind=kind)
+    source.choose('ou = "%s"; groups = "both";' % source.groups)
+    names = ['p%d%d' % (k, s) for k in (0, 1) for s in (2, 4, 8)]
+    assert source.seen() == sorted(names + ['g' + n for n in names])
+
+
+def test_nested_cycles_depth(source):
+    d = source.directory
+    who = [user(d, 'n%d' % i, source.second) for i in range(5)]
+    made = [group(d, 'g%d' % i, [who[i]], source.groups) for i in range(5)]
+    for upper, lower in zip(made, made[1:] + made[:1]):
+        members(d, upper, add=[lower])
+    root = 'object = "%s"; ' % made[0]
+    source.choose(root + 'groups = "members";')
+    assert source.seen() == ['g1', 'n0']
+    source.choose(root + 'groups = "members"; nested = true;')
+    assert source.seen() == ['n0', 'n1', 'n2', 'n3', 'n4']
+    source.choose(root + 'groups = "both"; nested = true;')
+    assert source.seen() == sorted(
+        ['g%d' % i for i in range(5)] + ['n%d' % i for i in range(5)])
+    # At the limit a group is one object among the members.
+    source.choose(root + 'groups = "members"; nested = true; depth = 2;')
+    assert source.seen() == ['g2', 'n0', 'n1']
+    assert 'deeper' in source.log
+    source.choose(root + 'groups = "members"; nested = false;',
+                  settings='nested = true;')
+    assert source.seen() == ['g1', 'n0']
+    # What lies in a subtree that is left out is not expanded.
+    hole = source.unit('Hole', source.groups)
+    d.rename(made[2], 'CN=g2', hole)
+    source.choose(root + 'groups = "both"; nested = true; '
+                  'exclude = [ "%s" ];' % hole)
+    assert source.seen() == ['g0', 'g1', 'n0', 'n1']
+
+
+def test_foreign_principals_and_computers(source):
+    d = source.directory
+    anna = user(d, 'anna')
+    machine = d.add('CN=PC1,' + source.second, {
+        'objectClass': 'computer', 'cn': 'PC1', 'sAMAccountName': 'PC1$',
+        'userAccountControl': '4096', 'mail': 'pc1@north.example',
+        'proxyAddresses': 'SMTP:pc1@north.example'})
+    mixed = group(d, 'mixed', [anna, machine], source.groups, scope=LOCAL,
+                  kind=SECURITY)
+    members(d, mixed, add=[
+        'CN=S-1-5-11,CN=ForeignSecurityPrincipals,' + d.base])
+    source.choose('object = "%s"; groups = "members";' % mixed)
+    assert source.seen() == ['anna']
+
+
+def test_primary_group(source):
+    d = source.directory
+    first = group(d, 'first', [], source.groups, scope=GLOBAL, kind=SECURITY)
+    outer = group(d, 'outer', [first], source.groups)
+    anna, bert = user(d, 'anna'), user(d, 'bert', source.second)
+    members(d, first, add=[anna, bert])
+    rid = int.from_bytes(d.read(first, ['objectSid'])['objectSid'][0][-4:],
+                         'little')
+    source.choose('object = "%s"; groups = "members"; nested = true;' % outer)
+    assert source.seen() == ['anna', 'bert']
+    d.modify(anna, primaryGroupID=rid)
+    assert anna.encode() not in d.read(first, ['member'])['member']
+    assert source.seen() == ['anna', 'bert']
+    members(d, first, drop=[bert])
+    assert source.seen() == ['anna']
+    d.modify(anna, primaryGroupID=513)
+    assert anna.encode() in d.read(first, ['member'])['member']
+    members(d, first, drop=[anna], add=[bert])
+    assert source.seen() == ['bert']
+
+
+@pytest.fixture(scope='module')
+def crowd(forests):
+    """A group of 3,200 members."""
+    d = forests['north']
+    place = d.add('OU=Crowd,' + d.base, {'objectClass': 'organizationalUnit'})
+    names = ['c%d' % i for i in range(3200)]
+    d.load(('CN=%s,%s' % (name, place), {
+        'objectClass': 'contact', 'cn': name, 'mail': name + '@north.example',
+        'targetAddress': 'SMTP:%s@north.example' % name,
+        'proxyAddresses': 'SMTP:%s@north.example' % name}) for name in names)
+    big = group(d, 'crowd', parent=place)
+    for i in range(0, 3200, 400):
+        members(d, big, add=['CN=%s,%s' % (name, place)
+                             for name in names[i:i + 400]])
+    yield place, big, names
+    d.delete(big)       # first: each member's end would search its list
+    d.link.delete_ext_s(place, serverctrls=[
+        ldap.controls.RequestControl('1.2.840.113556.1.4.805', True)])
+
+
+def test_ranged_members(source, crowd):
+    d = source.directory
+    place, big, names = crowd
+    first = d.read(big, ['member;range=0-1499'])
+    assert len(first['member;range=0-1499']) == 1500, 'it does not range'
+    source.choose('object = "%s"; groups = "both";' % big)
+    assert source.read()['count'] == 3201
+    assert source.exported() == sorted(names + ['crowd'])
+    source.choose('object = "%s"; groups = "members"; nested = true;' % big)
+    assert source.read()['count'] == 3200
+    members(d, big, drop=['CN=c3199,' + place, 'CN=c7,' + place])
+    d.modify('CN=c9,' + place, description='other')
+    said = source.read()
+    assert not said['whole'] and said['feed'] == 'dirsync'
+    assert (said['deleted'], said['modified'], said['count']) == (2, 1, 3198)
+    assert not source.truth_differs()
