@@ -73,8 +73,14 @@ check_export(struct directory *d, const struct export_policy *p)
 	    .policy = p,
 	    .page_size = d->check->conf->directory.page_size};
 	struct scope *scope = NULL;
+	struct shape *shape = NULL;
 	struct err err = {0};
 
+	/* Knows the schema every attribute that the policy names? */
+	if (shape_open_conf(d->check->conf, p, d->dialect, &shape, &err) < 0)
+		check_say(d->check, CHECK_PROBLEM, p->name, "%s", err.message);
+	shape_close(shape);
+	err_clear(&err);
 	if (collect_replica_open(d->check->conf, p, &options.replica, &err) <
 		0 ||
 	    scope_open(&options, &scope, &err) < 0)

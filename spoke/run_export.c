@@ -131,7 +131,20 @@ text_excluded(struct exporter *x)
 		    shape_reason_text((enum shape_reason)r));
 		any = true;
 	}
-	buf_add_str(json, "}");
+	buf_add_str(json, "},\"dropped\":{");
+	for (int d = 0; d < VALUES_DROP_COUNT; d++) {
+		unsigned long long n = c->dropped[d];
+
+		buf_addf(json, "%s\"%s\":%llu", d == 0 ? "" : ",",
+		    values_drop_key((enum values_drop)d), n);
+		if (n > 0)
+			buf_addf(text, "; %llu values left out: %s", n,
+			    values_drop_text((enum values_drop)d));
+	}
+	buf_addf(json, "},\"closed\":%llu", (unsigned long long)c->closed);
+	if (c->closed > 0)
+		buf_addf(text, "; %llu closed to outsiders",
+		    (unsigned long long)c->closed);
 }
 
 static void

@@ -106,14 +106,17 @@ def people(forest, count, start=0):
 
 
 def ad_user(entry):
-    """objectClass and Exchange mailbox marks for a user in a forest."""
-    return dict(
-        entry, objectClass=['top', 'person', 'organizationalPerson', 'user'],
+    """objectClass and Exchange mailbox marks for a user in a forest, unless
+    the entry has others; what is None there is left out."""
+    made = dict(
+        objectClass=['top', 'person', 'organizationalPerson', 'user'],
         userAccountControl='544',   # enabled, password not required
         internetEncoding='0',
         msExchHomeServerName='/o=x/ou=x/cn=Configuration/cn=Servers/cn=MB1',
         msExchRecipientDisplayType='1073741824',
         msExchRecipientTypeDetails='1')
+    made.update(entry)
+    return {name: value for name, value in made.items() if value is not None}
 
 
 def inet_person(entry):

@@ -169,7 +169,6 @@ class Samba(Directory):
         if changes.get('mail'):
             changes.setdefault('proxyAddresses', ['SMTP:' + changes['mail']])
         entry.update(changes)
-        entry = {k: v for k, v in entry.items() if v is not None}
         entry = people.ad_user(entry)
         return self.add(self.person_dn(entry['cn']), entry)
 
