@@ -91,11 +91,10 @@ members_check(struct scope *s, size_t index, struct err *err)
 	if (rc < 0 || before == 0)
 		return rc;
 	return err_set(err, ERR_CONFIG,
-	    "export from %s on %s: no group has members, last time they had "
-	    "%zu: see whether the account may still read them; if they are "
-	    "meant to be empty, run once with --allow-empty",
-	    scope_text(s->list[index].base, text, sizeof(text)),
-	    session_uri(forest_session(s->options.forest)), before);
+	    "export from %s: no group there has members, last time there were "
+	    "%zu: may the account still read them? If that is meant, run once "
+	    "with --allow-empty",
+	    scope_text(s->list[index].base, text, sizeof(text)), before);
 }
 
 int

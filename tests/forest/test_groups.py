@@ -250,3 +250,192 @@ def test_ranged_members(source, crowd):
     assert not said['whole'] and said['feed'] == 'dirsync'
     assert (said['deleted'], said['modified'], said['count']) == (2, 1, 3198)
     assert not source.truth_differs()
+
+
+def dynamic(forest, name, filter, parent, base=None, **more):
+    entry = {'objectClass': 'msExchDynamicDistributionList', 'cn': name,
+             'displayName': name, 'mail': name + '@north.example',
+             'proxyAddresses': 'SMTP:%s@north.example' % name,
+             'mailNickname': name}
+    if filter:
+        entry['msExchDynamicDLFilter'] = filter
+    if base:
+        entry['msExchDynamicDLBaseDN'] = base
+    entry.update(more)
+    return forest.add('CN=%s,%s' % (name, parent), entry)
+
+
+def test_dynamic_groups(source):
+    d = source.directory
+    for name, place, town in (('anna', d.staff, 'Umeå'),
+                              ('bert', source.second, 'Umeå'),
+                              ('carl', source.second, 'Oslo')):
+        user(d, name, place, l=town)
+    inner = group(d, 'inner', ['CN=carl,' + source.second], source.groups,
+                  mail=False)
+    everywhere = dynamic(d, 'wide', '(&(objectClass=user)(l=Umeå))',
+                         source.groups)
+    below = dynamic(d, 'below', '(l=*)', source.groups, source.second)
+    nested = dynamic(d, 'nested', '(sAMAccountName=inner)', source.groups)
+    for dn, words, want in (
+            (everywhere, 'itself', ['wide']),
+            (everywhere, 'members', ['anna', 'bert']),
+            (everywhere, 'both', ['anna', 'bert', 'wide']),
+            (below, 'members', ['bert', 'carl']),
+            (nested, 'members', [])):
+        source.choose('object = "%s"; groups = "%s";' % (dn, words))
+        assert source.seen() == want, dn
+    source.choose('object = "%s"; groups = "members"; nested = true;'
+                  % nested)
+    assert source.seen() == ['carl']
+    assert inner
+
+
+def test_a_refused_filter_is_the_groups_error(source):
+    """Nobody goes because a filter broke; the others are read as ever."""
+    d = source.directory
+    anna, bert = (user(d, name, source.second, l='Oslo')
+                  for name in ('anna', 'bert'))
+    user(d, 'carl', source.second)
+    group(d, 'fixed', ['CN=carl,' + source.second], source.groups)
+    broken = dynamic(d, 'broken', '(l=Oslo)', source.groups)
+    source.choose('ou = "%s"; groups = "members";' % source.groups)
+    assert source.seen() == ['anna', 'bert', 'carl']
+    for change in ({'msExchDynamicDLFilter': '(l=Oslo'},
+                   {'msExchDynamicDLFilter': None},
+                   {'msExchDynamicDLFilter': '(l=Oslo)',
+                    'msExchDynamicDLBaseDN': d.partners}):
+        d.modify(broken, **change)
+        if 'msExchDynamicDLBaseDN' in change:
+            # A base that is gone: AD keeps no link to it.
+            gone = source.unit('Gone', d.base)
+            d.modify(broken, msExchDynamicDLBaseDN=gone)
+            d.delete(gone)
+        d.modify(bert, title='T%d' % len(change))
+        for how in ((), ('full',)):
+            said = source.read(*how)
+            assert source.exported() == ['anna', 'bert', 'carl'], source.log
+            assert 'refused' in source.log and 'CN=broken' in source.log
+            assert said['count'] == 3
+    d.modify(broken, msExchDynamicDLFilter='(cn=anna)',
+             msExchDynamicDLBaseDN=None)
+    assert source.seen() == ['anna', 'carl']
+    assert 'refused' not in source.log and anna
+
+
+def test_public_folders(source):
+    d = source.directory
+    place = d.add('CN=Microsoft Exchange System Objects,' + d.base, {
+        'objectClass': 'container'})
+    try:
+        for name, more in (('news', {}), ('silent', {
+                'mail': None, 'proxyAddresses': None}),
+                ('secret', {'msExchHideFromAddressLists': 'TRUE'})):
+            entry = {'objectClass': 'publicFolder', 'cn': name,
+                     'displayName': name, 'mailNickname': name,
+                     'mail': name + '@north.example',
+                     'proxyAddresses': 'SMTP:%s@north.example' % name}
+            entry.update(more)
+            d.add('CN=%s,%s' % (name, place), {
+                k: v for k, v in entry.items() if v is not None})
+        folder = group(d, 'readers', ['CN=news,' + place], source.groups)
+        for text in ('ou = "%s";' % place,
+                     'search = "*"; kinds = [ "public-folder" ];',
+                     'object = "CN=news,%s";' % place,
+                     'object = "%s"; groups = "members";' % folder):
+            source.choose(text)
+            assert source.seen() == ['news'], text
+        d.modify('CN=news,' + place, displayName='News of the day')
+        said = source.read()
+        assert said['modified'] == 1 and not said['whole']
+    finally:
+        d.empty(place)
+        d.delete(place)
+
+
+def test_groups_that_become_empty_stop_the_run(source):
+    """What an account sees that may not read the members any more."""
+    d = source.directory
+    anna = user(d, 'anna')
+    sales = group(d, 'sales', [anna], source.groups)
+    source.choose('object = "%s"; groups = "both";' % sales)
+    assert source.seen() == ['anna', 'sales']
+    members(d, sales, drop=[anna])
+    for how in ((), ('full',)):
+        assert '--allow-empty' in source.read(*how, expect=1)
+    members(d, sales, add=[anna])
+    assert source.seen() == ['anna', 'sales']
+
+
+@pytest.fixture
+def east(openldap, tmp_path):
+    for place in (openldap.staff, openldap.partners):
+        openldap.empty(place)
+    made = Chosen(openldap, tmp_path, 'auto')
+    made.groups = made.unit('Groups', openldap.base)
+    yield made
+    for place in (made.groups, made.second):
+        openldap.empty(place)
+        openldap.delete(place)
+
+
+def inet(server, name, parent=None):
+    return server.add('cn=%s,%s' % (name, parent or server.staff), {
+        'objectClass': 'inetOrgPerson', 'cn': name, 'sn': name,
+        'mail': name + '@east.example'})
+
+
+def names_group(server, name, members, parent, unique=False, mail=True):
+    attribute = 'uniqueMember' if unique else 'member'
+    entry = {'objectClass': ['groupOfUniqueNames' if unique
+                             else 'groupOfNames'],
+             'cn': name, attribute: list(members)}
+    if mail:
+        entry['objectClass'].append('extensibleObject')
+        entry['mail'] = name + '@east.example'
+    return server.add('cn=%s,%s' % (name, parent), entry)
+
+
+def test_openldap(east):
+    d = east.directory
+    anna, bert, carl = (inet(d, name, place) for name, place in (
+        ('anna', d.staff), ('bert', east.second), ('carl', east.second)))
+    dora = inet(d, 'dora#1', east.second)
+    d.modify(dora, mail='dora@east.example')
+    plain = names_group(d, 'plain', [
+        anna, 'CN=Bert, ' + east.second.upper(),
+        'cn=nobody,' + d.base, 'cn=else,dc=elsewhere'], east.groups)
+    unique = names_group(d, 'unique', [
+        carl + "#'0101'B", dora, plain], east.groups, unique=True, mail=False)
+    members(d, plain, add=[unique])
+    for words, want in (('itself', ['plain']), ('members', ['anna', 'bert']),
+                        ('both', ['anna', 'bert', 'plain'])):
+        east.choose('object = "%s"; groups = "%s";' % (plain, words))
+        assert east.seen() == want, words
+    east.choose('object = "%s"; groups = "members";' % unique)
+    assert east.seen() == ['carl', 'dora', 'plain']
+    east.choose('object = "%s"; groups = "members"; nested = true;' % unique)
+    assert east.seen() == ['anna', 'bert', 'carl', 'dora']
+    east.choose('search = "uni*"; kinds = [ "group" ]; groups = "both"; '
+                'nested = true; exclude = [ "%s" ];' % east.second)
+    assert east.seen() == ['anna', 'plain']
+    # A group with an address is one object more of its unit.
+    east.choose('ou = "%s";' % east.groups)
+    assert east.seen() == ['plain']
+
+
+def test_openldap_large_group(east):
+    d = east.directory
+    names = ['m%d' % i for i in range(3200)]
+    d.load(('cn=%s,%s' % (name, east.second), {
+        'objectClass': 'inetOrgPerson', 'cn': name, 'sn': name,
+        'mail': name + '@east.example'}) for name in names)
+    big = names_group(d, 'big', ['cn=%s,%s' % (name, east.second)
+                                 for name in names], east.groups)
+    east.choose('object = "%s"; groups = "members"; nested = true;' % big)
+    assert east.read()['count'] == 3200
+    assert east.exported() == sorted(names)
+    members(d, big, drop=['cn=m7,' + east.second])
+    said = east.read()
+    assert (said['whole'], said['deleted'], said['count']) == (0, 1, 3199)
+    assert not east.truth_differs()
