@@ -328,6 +328,7 @@ groups_walk(struct groups *groups, size_t from, unsigned depth, struct err *err)
 	groups->sets[from] = (struct groups_set){.list = NULL};
 	groups->set_count++;
 	w.set = &groups->sets[from];
+	w.set->roots = groups->node_count - groups->walked;
 	w.known = idset_new();
 	for (size_t i = groups->walked; i < groups->node_count; i++)
 		*idset_put(w.known, &groups->nodes[i].id) |= GROUPS_EXPANDED;
@@ -351,6 +352,12 @@ groups_list(const struct groups *groups, size_t from, size_t *out_count)
 {
 	*out_count = from < groups->set_count ? groups->sets[from].count : 0;
 	return *out_count == 0 ? NULL : groups->sets[from].list;
+}
+
+size_t
+groups_roots(const struct groups *groups, size_t from)
+{
+	return from < groups->set_count ? groups->sets[from].roots : 0;
 }
 
 const struct groups_member *

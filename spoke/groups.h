@@ -55,6 +55,8 @@ int groups_walk(struct groups *groups, size_t from, unsigned depth,
 /* The members found for that entry of `from`, in the order of their ids. */
 const struct groups_member *groups_list(
     const struct groups *groups, size_t from, size_t *out_count);
+/* How many roots were added for it. */
+size_t groups_roots(const struct groups *groups, size_t from);
 /* NULL when there is no such member. */
 const struct groups_member *groups_find(
     const struct groups *groups, size_t from, const struct id *id);

@@ -16,6 +16,7 @@ struct groups_node {
 
 /* The members that one entry of `from` brings. */
 struct groups_set {
+	size_t roots;
 	struct groups_member *list;
 	size_t count, size;
 };

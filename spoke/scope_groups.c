@@ -74,7 +74,8 @@ members_key(const struct scope_from *from, char key[MEMBERS_KEY_SIZE])
 	scope_key(from->base, what, key, MEMBERS_KEY_SIZE);
 }
 
-/* An account that may not read the members any more sees empty groups. */
+/* An account that may not read the members any more sees empty groups. Groups
+ * that are gone are no riddle, but one that was chosen by name. */
 static int
 members_check(struct scope *s, size_t index, struct err *err)
 {
@@ -83,7 +84,9 @@ members_check(struct scope *s, size_t index, struct err *err)
 	size_t before = 0;
 	int rc = 0;
 
-	if (s->options.repin || scope_members_count(s, &s->list[index]) > 0)
+	if (s->options.repin || scope_members_count(s, &s->list[index]) > 0 ||
+	    (groups_roots(s->groups, index) == 0 &&
+		s->list[index].base->object == NULL))
 		return 0;
 	members_key(&s->list[index], key);
 	rc = groups_changed(s->groups, index, key, &changed, &before, err);
