@@ -179,6 +179,11 @@ summary(struct exporter *x)
 	if (x->collect.referrals > 0)
 		buf_addf(text, "; %llu referrals not followed",
 		    (unsigned long long)x->collect.referrals);
+	buf_addf(json, ",\"refused_filters\":%llu",
+	    (unsigned long long)x->collect.refused);
+	if (x->collect.refused > 0)
+		buf_addf(text, "; %llu filters of dynamic groups refused",
+		    (unsigned long long)x->collect.refused);
 	buf_addf(text, "; %s", publish_state_name(p->state));
 	if (must_deliver(x))
 		buf_addf(text, " (%s, %llu bytes)",

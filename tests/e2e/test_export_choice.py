@@ -156,6 +156,67 @@ def test_pinned_by_id(star, clean):
     north.do('run', 'staff', '--allow-empty')
 
 
+def test_groups(north):
+    d = north.ldap
+    place = unit(d, 'Elsewhere', d.base)
+    try:
+        far = mail_of(d, person(d, 1, place))
+        near = mail_of(d, person(d, 2, d.staff))
+        hidden = mail_of(d, person(d, 3, place,
+                                   msExchHideFromAddressLists='TRUE'))
+        made = {entry['mail'][0].decode(): dn for dn, entry in d.search(
+            d.base, '(&(objectCategory=person)(mail=*))', ['mail']).items()}
+        inner = d.add_group('Inner', 'inner@north.example', [made[far]])
+        sales = d.add_group('Sales', 'sales@north.example', [
+            inner, made[near], made[hidden]])
+        policy(north, '{ object = "%s"; groups = "members"; }' % sales)
+        assert exported(north) == {near, 'inner@north.example'}
+        said = counted(north)
+        assert said['objects'] == 2 and said['refused_filters'] == 0
+        assert said['kinds']['group']['members_only'] == 1
+        assert said['kinds']['group']['exported'] == 1
+        assert said['kinds']['user']['hidden'] == 1
+        policy(north, '{ ou = "%s"; groups = "both"; nested = true; }'
+               % d.staff)
+        assert exported(north) == {near, far, 'inner@north.example',
+                                   'sales@north.example'}
+        # Once each, although a unit and two groups find them.
+        assert counted(north)['objects'] == 4
+        policy(north, '{ object = "%s"; groups = "members"; nested = true; '
+               'exclude = [ "%s" ]; }' % (sales, place))
+        assert exported(north) == {near}
+        assert counted(north)['kinds']['user']['excluded'] == 2
+        policy(north, '{ object = "%s"; nested = true; }' % sales,
+               export_extra='groups = "members";')
+        assert exported(north) == {near, far}
+        by = ', by object %s' % sales
+        for mail, words in (
+                (near, 'exported%s, member of %s' % (by, sales)),
+                (far, 'exported%s, member of %s' % (by, inner)),
+                (hidden, 'hidden from address lists%s, member of %s' % (
+                    by, sales)),
+                ('inner@north.example', 'not exported: only its members go '
+                 'out%s, member of %s' % (by, sales)),
+                ('sales@north.example',
+                 'only its members go out%s\n' % by)):
+            assert words in north.do('explain', mail).out
+        said = north.json('explain', far)
+        assert said[0]['member_of'] == inner
+        assert said[0]['from'] == 'object ' + sales
+        assert 'only its members go out' in north.do('count', 'staff').out
+        d.add('CN=broken,' + d.staff, {
+            'objectClass': 'msExchDynamicDistributionList', 'cn': 'broken',
+            'msExchDynamicDLFilter': '(cn=x'})
+        policy(north, '{ ou = "%s"; groups = "members"; }' % d.staff)
+        said = north.do('count', 'staff')
+        assert '1 dynamic groups have a filter' in said.out, said
+        assert 'CN=broken' in said.text
+        assert counted(north)['objects'] == 2
+    finally:
+        d.empty(place)
+        d.delete(place)
+
+
 def test_one_reason_each(north):
     d = north.ldap
     fine = mail_of(d, person(d, 1, d.staff))
