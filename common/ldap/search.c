@@ -4,6 +4,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/ldap/attributes.h"
 #include "common/ldap/range.h"
 
 /* What one entry may take: a group of half a million members. */
@@ -173,73 +174,6 @@ search_send(struct search *search, struct err *err)
 	return 0;
 }
 
-/* One attribute as it stands in the message: the values point into it. */
-static int
-attribute_fill(struct search *search, struct berval *name,
-    struct berval *values, struct search_attribute *out, struct err *err)
-{
-	struct slice *copy;
-	size_t n, i;
-
-	if (strlen(name->bv_val) != name->bv_len)
-		return search_bad(search, err, "NUL in an attribute's name");
-	for (n = 0; values != NULL && values[n].bv_val != NULL; n++)
-		;
-	copy = arena_calloc(search->arena, n + 1, sizeof(*copy));
-	if (copy == NULL)
-		return search_bad(search, err, "entry too large");
-	for (i = 0; i < n; i++)
-		copy[i] = slice_make(values[i].bv_val, values[i].bv_len);
-	out->name = name->bv_val;
-	out->values = copy;
-	out->value_count = n;
-	return 0;
-}
-
-/* All attributes of the message; grows out in the arena. */
-static int
-attributes_decode(struct search *search, struct search_attribute **out,
-    size_t *out_count, struct err *err)
-{
-	LDAP *ld = session_handle(search->session);
-	struct search_attribute *list = NULL, *grown;
-	struct berval name, *values;
-	size_t n = 0, size = 0;
-	int code, rc;
-
-	for (;;) {
-		values = NULL;
-		code = ldap_get_attribute_ber(
-		    ld, search->message, search->ber, &name, &values);
-		if (code != LDAP_SUCCESS)
-			return search_fail(
-			    search, code, "malformed entry", err);
-		if (name.bv_val == NULL)
-			break;
-		if (n == size) {
-			size = size == 0 ? 32 : size * 2;
-			grown =
-			    arena_calloc(search->arena, size, sizeof(*grown));
-			if (grown == NULL) {
-				ber_memfree(values);
-				return search_bad(
-				    search, err, "entry too large");
-			}
-			if (n > 0)
-				memcpy(grown, list, n * sizeof(*list));
-			list = grown;
-		}
-		rc = attribute_fill(search, &name, values, &list[n], err);
-		ber_memfree(values);
-		if (rc != 0)
-			return -1;
-		n++;
-	}
-	*out = list;
-	*out_count = n;
-	return 0;
-}
-
 /* The plain name in "<GUID=...>;<SID=...>;DN". */
 static const char *
 dn_plain(const char *dn)
@@ -256,6 +190,7 @@ entry_decode(struct search *search, struct search_entry *out, struct err *err)
 	struct range_source source = {
 	    .session = search->session, .extended_dn = search->extended_dn};
 	struct search_attribute *attributes = NULL;
+	const char *cause = NULL;
 	struct berval dn;
 	size_t n = 0;
 	int code;
@@ -265,8 +200,9 @@ entry_decode(struct search *search, struct search_entry *out, struct err *err)
 		return search_fail(search, code, "malformed entry", err);
 	if (strlen(dn.bv_val) != dn.bv_len)
 		return search_bad(search, err, "NUL in an entry's name");
-	if (attributes_decode(search, &attributes, &n, err) != 0)
-		return -1;
+	if (attributes_decode(
+		search->ber, search->arena, &attributes, &n, &cause) != 0)
+		return search_bad(search, err, cause);
 	out->dn = search->extended_dn ? dn_plain(dn.bv_val) : dn.bv_val;
 	source.dn = out->dn;
 	if (!search->raw &&
