@@ -41,8 +41,6 @@ buf_grow(struct buf *buf, size_t need)
 	size_t size = buf->size == 0 ? BUF_FIRST : buf->size;
 	uint8_t *data;
 
-	if (need <= buf->size)
-		return;
 	while (size < need)
 		size = size > SIZE_MAX / 2 ? need : size * 2;
 	data = mem_alloc(size);
@@ -67,7 +65,8 @@ buf_reserve(struct buf *buf, size_t len)
 		buf->failed = true;
 		return NULL;
 	}
-	buf_grow(buf, buf->len + len + 1);
+	if (buf->len + len >= buf->size)
+		buf_grow(buf, buf->len + len + 1);
 	at = buf->data + buf->len;
 	buf->len += len;
 	return at;
@@ -140,15 +139,10 @@ buf_add_u64be(struct buf *buf, uint64_t v)
 void
 buf_add_varint(struct buf *buf, uint64_t v)
 {
-	uint8_t bytes[10];
-	size_t n = 0;
+	uint8_t *at = buf_reserve(buf, buf_varint_size(v));
 
-	do {
-		bytes[n] = (uint8_t)((v & 0x7f) | (v > 0x7f ? 0x80 : 0));
-		n++;
-		v >>= 7;
-	} while (v != 0);
-	buf_add(buf, slice_make(bytes, n));
+	if (at != NULL)
+		(void)buf_varint_put(at, v);
 }
 
 void
@@ -230,7 +224,8 @@ buf_truncate(struct buf *buf, size_t len)
 const char *
 buf_cstr(struct buf *buf)
 {
-	buf_grow(buf, buf->len + 1);
+	if (buf->len >= buf->size)
+		buf_grow(buf, buf->len + 1);
 	buf->data[buf->len] = '\0';
 	return (const char *)buf->data;
 }

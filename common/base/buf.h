@@ -43,6 +43,27 @@ uint8_t *buf_reserve(struct buf *buf, size_t len);
 /* Cuts to len, which must not exceed the present length. */
 void buf_truncate(struct buf *buf, size_t len);
 
+/* What a varint takes; and writes it where there is room for it, returns the
+ * place behind. */
+static inline size_t
+buf_varint_size(uint64_t v)
+{
+	size_t n = 1;
+
+	for (; v > 0x7f; v >>= 7)
+		n++;
+	return n;
+}
+
+static inline uint8_t *
+buf_varint_put(uint8_t *at, uint64_t v)
+{
+	for (; v > 0x7f; v >>= 7)
+		*at++ = (uint8_t)((v & 0x7f) | 0x80);
+	*at++ = (uint8_t)v;
+	return at;
+}
+
 static inline struct slice
 buf_slice(const struct buf *buf)
 {

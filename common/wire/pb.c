@@ -51,21 +51,27 @@ pb_add_uint(struct buf *buf, uint32_t number, uint64_t value)
 void
 pb_add_bytes(struct buf *buf, uint32_t number, struct slice s)
 {
-	buf_add_varint(buf, (uint64_t)number << 3 | PB_BYTES);
-	buf_add_varint(buf, s.len);
-	buf_add(buf, s);
+	uint64_t tag = (uint64_t)number << 3 | PB_BYTES;
+	uint8_t *at;
+
+	/* So that the sum cannot overflow. */
+	if (s.len > SIZE_MAX / 2) {
+		buf->failed = true;
+		return;
+	}
+	at = buf_reserve(
+	    buf, buf_varint_size(tag) + buf_varint_size(s.len) + s.len);
+	if (at == NULL)
+		return;
+	at = buf_varint_put(buf_varint_put(at, tag), s.len);
+	if (s.len > 0)
+		memcpy(at, s.data, s.len);
 }
 
 size_t
 pb_bytes_size(size_t len)
 {
-	size_t n = 2, rest = len;
-
-	while (rest >= 128) {
-		rest >>= 7;
-		n++;
-	}
-	return n + len;
+	return 1 + buf_varint_size(len) + len;
 }
 
 void

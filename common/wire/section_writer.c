@@ -277,18 +277,6 @@ writer_check(const struct section_writer *writer,
 	return 0;
 }
 
-static size_t
-varint_size(uint64_t v)
-{
-	size_t n = 1;
-
-	while (v >= 128) {
-		v >>= 7;
-		n++;
-	}
-	return n;
-}
-
 int
 section_writer_add(struct section_writer *writer,
     const struct section_object *object, struct err *err)
@@ -297,7 +285,7 @@ section_writer_add(struct section_writer *writer,
 
 	if (writer_check(writer, object, err) < 0)
 		return -1;
-	len = pb_bytes_size(ID_LEN) + 1 + varint_size(object->version) +
+	len = pb_bytes_size(ID_LEN) + 1 + buf_varint_size(object->version) +
 	      (object->deleted ? 2 : pb_bytes_size(object->body.len));
 	buf_add_varint(&writer->plain, len);
 	pb_add_bytes(&writer->plain, SECTION_OBJECT_ID, id_slice(&object->id));
