@@ -10,6 +10,10 @@
 
 #define DB_BUSY_MS 10000
 #define DB_CACHE_KIB 8192
+/* Rows are only appended to a file that is being built. An index is sorted in
+ * as much memory as the cache may take: small, or it would grow with the
+ * number of rows until then. */
+#define DB_BUILD_CACHE_KIB 2048
 
 struct db_stmt {
 	struct db *db;
@@ -246,7 +250,7 @@ db_build_open(const char *path, struct db **out_db, struct err *err)
 		"PRAGMA synchronous = OFF;"
 		"PRAGMA locking_mode = EXCLUSIVE;",
 		err) < 0 ||
-	    db_cache_set(db, DB_CACHE_KIB, err) < 0) {
+	    db_cache_set(db, DB_BUILD_CACHE_KIB, err) < 0) {
 		db_close(db);
 		return -1;
 	}

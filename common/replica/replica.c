@@ -8,7 +8,8 @@
 
 #define REPLICA_NOTE_KEY_MAX 63
 
-/* state starts with the root of nothing, SHA-256 of the empty string. */
+/* state starts with the root of nothing, SHA-256 of the empty string. The index
+ * of tombstones comes first: in a file that is being built it stays empty. */
 const char replica_sql_tables[] =
     "CREATE TABLE object ("
     " rowid INTEGER PRIMARY KEY,"
@@ -18,6 +19,7 @@ const char replica_sql_tables[] =
     " hash BLOB NOT NULL,"
     " length INTEGER NOT NULL,"
     " body BLOB NOT NULL);"
+    "CREATE INDEX object_tombstone ON object (version) WHERE deleted = 1;"
     "CREATE TABLE checkpoint ("
     " version INTEGER PRIMARY KEY,"
     " root BLOB NOT NULL,"
@@ -39,8 +41,7 @@ const char replica_sql_tables[] =
 
 const char replica_sql_indexes[] =
     "CREATE INDEX object_id ON object (id, deleted, version, hash);"
-    "CREATE INDEX object_version ON object (version, length);"
-    "CREATE INDEX object_tombstone ON object (version) WHERE deleted = 1;";
+    "CREATE INDEX object_version ON object (version, length);";
 
 static const char *const replica_steps[] = {
     replica_sql_tables,
@@ -331,14 +332,41 @@ replica_note_get(
 	return db_note_get(replica->db, key, out, err);
 }
 
+/* Each write that is made durable costs milliseconds; most notes stay. */
+static int
+replica_note_same(struct replica *replica, const char *key, struct slice value,
+    bool *out_same, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	*out_same = false;
+	if (db_prepare(replica->db, "SELECT value FROM note WHERE key = ?1",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_text(stmt, 1, key);
+	rc = db_step(stmt, err);
+	if (rc <= 0)
+		return rc;
+	*out_same = slice_equal(db_column_blob(stmt, 0), value);
+	db_reset(stmt);
+	return 0;
+}
+
 int
 replica_note_set(struct replica *replica, const char *key, struct slice value,
     struct err *err)
 {
 	bool own = !db_in_transaction(replica->db);
+	bool same;
 
 	if (replica_note_check(key, err) < 0 ||
-	    (own && replica_write_begin(replica, err) < 0))
+	    replica_fresh(replica, err) < 0 ||
+	    replica_note_same(replica, key, value, &same, err) < 0)
+		return -1;
+	if (same)
+		return 0;
+	if (own && replica_write_begin(replica, err) < 0)
 		return -1;
 	return replica_end(
 	    replica, own, db_note_set(replica->db, key, value, err), err);
