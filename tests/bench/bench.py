@@ -98,8 +98,10 @@ class Memory(threading.Thread):
             return
         if not own.startswith('gal') and 'front' not in own:
             return          # between fork and exec it is a Python
+        # Until it has its own name, the front of a single run has its name.
+        front = 'front' in own or name != 'hub'
         key = name if pid == root else '%s, %s' % (
-            name, 'front' if 'front' in own else 'worker')
+            name, 'front' if front else 'worker')
         self.peaks[key] = max(peak, self.peaks.get(key, 0))
 
     def watch(self, argv, name):
