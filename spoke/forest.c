@@ -242,8 +242,10 @@ catalogue_where(struct forest *forest, struct err *err)
 	server->where.catalogue = true;
 	server->where.uris = d->catalogue_uris;
 	server->where.uri_count = d->catalogue_uri_count;
+	if (d->catalogue_uri_count > 0)
+		return 0;
 	server->where.domain = forest->root_domain;
-	if (d->catalogue_uri_count > 0 || !forest->first_is_catalogue)
+	if (!forest->first_is_catalogue)
 		return 0;
 	buf_init(&uri, TEXT_MAX);
 	rc = locate_catalogue_uri(

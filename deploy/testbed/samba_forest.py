@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILDER = os.path.join(HERE, 'samba_template.py')
 
 CONFIGURATION = '''[global]
-	netbios name = DC
+	netbios name = {host}
 	realm = {realm}
 	workgroup = {workgroup}
 	server role = active directory domain controller
@@ -65,11 +65,13 @@ def _fingerprint():
 
 class Samba(Directory):
     contact_filter = '(objectClass=contact)'
+    host = 'DC'     # as the template calls it
 
     def __init__(self, name, address, authority, scratch, domain=None,
                  population=0):
         super().__init__()
         self.name, self.address = name, address
+        self.folk = name    # whose people populate() and add_person() make
         self.behind = net.relay_address(address)
         self.domain = domain or name + '.example'
         self.base = ','.join('DC=' + p for p in self.domain.split('.'))
@@ -130,21 +132,23 @@ class Samba(Directory):
             self._finish_template()
             subprocess.run(['cp', '-a', '--reflink=auto', self.template,
                             self.home], check=True)
-            self._configure()
+            self.configure()
         self.child = process.start(
             ['/usr/sbin/samba', '-F', '--no-process-group', '-M', 'single',
              '--configfile=' + self.home + '/smb.conf'],
             os.path.join(self.home, 'output'), keep=keep, pass_fds=pass_fds)
         return self
 
-    def _configure(self):
-        key, cert = self.authority.issue('dc.' + self.domain, self.address,
-                                          self.behind)
+    def configure(self):
+        key, cert = self.authority.issue(
+            '%s.%s' % (self.host.lower(), self.domain), self.address,
+            self.behind)
         for name in ('run', 'cache', 'lock'):
             os.makedirs(os.path.join(self.home, name), exist_ok=True)
         with open(os.path.join(self.home, 'smb.conf'), 'w') as out:
             out.write(CONFIGURATION.format(
-                realm=self.domain.upper(), workgroup=self.name.upper(),
+                host=self.host, realm=self.domain.upper(),
+                workgroup=self.name.upper(),
                 address=self.address, home=self.home, key=key, cert=cert,
                 ca=self.ca))
         self.write_secret(self.password_file, self.service_password)
@@ -161,11 +165,11 @@ class Samba(Directory):
 
     def populate(self, count):
         self.load((self.person_dn(entry['cn']), people.ad_user(entry))
-                  for entry in people.people(self.name, count))
+                  for entry in people.people(self.folk, count))
 
     def add_person(self, number=None, **changes):
         """A user with a mailbox in the Staff OU; returns its DN."""
-        entry = people.person(self.name, number or 0)
+        entry = people.person(self.folk, number or 0)
         if changes.get('mail'):
             changes.setdefault('proxyAddresses', ['SMTP:' + changes['mail']])
         entry.update(changes)

@@ -1,0 +1,5 @@
+"""Names inside a template of a forest with a child domain."""
+
+CHILD = 'child'
+CHILD_HOST = 'DC2'
+CHILD_SID = 'S-1-5-21-1111111-2222222-3333333'

@@ -1,0 +1,161 @@
+"""An Active Directory forest of two domains: found, read and followed at a
+controller each, and the global catalogue."""
+
+import os
+
+import pytest
+from testbed import dns, samba_family
+from testbed.reader import Reader, domain, ou, uris
+
+MARK = 'filter = "(description=harbour)";'
+
+
+@pytest.fixture(scope='module')
+def family(scratch, block, authority):
+    made = samba_family.Family('trunk', [block.address(21), block.address(22)],
+                               authority, scratch)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def names(family, block, tmp_path):
+    """The SRV records that the controllers would register."""
+    server = dns.Dns(block.address(18), str(tmp_path))
+    for one in (family.root, family.child):
+        host = '%s.%s' % (one.host.lower(), one.domain)
+        server.host(host, one.address)
+        server.srv('_ldap._tcp.dc._msdcs.' + one.domain, host, 389)
+    yield server.start()
+    server.stop()
+
+
+@pytest.fixture
+def clean_family(family):
+    for one in (family.root, family.child):
+        one.empty(one.staff)
+        for number in range(4):
+            one.add_person(number)
+    return family
+
+
+def test_domains_are_found(clean_family, names, tmp_path):
+    """The configuration names one domain; the other is known to the forest
+    and its controller to DNS. What was touched in each is enough."""
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, root, 'domain = "%s";' % root.domain,
+                    domain(child, ' '), names.wrap())
+    reader.policy(MARK)
+    root.add_person(10, description='harbour')
+    child.add_person(11, description='harbour')
+    first = reader.read()
+    assert first['whole'] and first['count'] == 2, reader.log
+    for one in (root, child):
+        assert 'domain=%s count=1 first=ldaps://%s.%s:636' % (
+            one.domain, one.host.lower(), one.domain) in reader.log
+    assert reader.read()['unchanged']
+    for one, count in ((child, 3), (root, 4)):
+        one.add_person(20, description='harbour')
+        touched = reader.read()
+        assert not touched['whole'], reader.log
+        assert touched['feed'] == 'dirsync' and touched['count'] == count
+    for dn in child.search(child.staff, '(description=harbour)', ['1.1']):
+        child.modify(dn, description='inland')
+    touched = reader.read()
+    assert not touched['whole'] and touched['deleted'] == 2, reader.log
+    assert touched['root'] == reader.truth()
+
+
+@pytest.mark.parametrize('feed', ['usn', 'dirsync'])
+def test_units_of_both_domains(clean_family, tmp_path, feed):
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy(ou(root), ou(child), feed=feed)
+    assert reader.read()['count'] == 8
+    # an OU of the root is not an OU of what lies below it
+    reader.policy('ou = "%s";' % root.base, feed=feed)
+    before = reader.read(replica='other.db')
+    assert before['count'] == 4
+    reader.policy(ou(root), ou(child), feed=feed)
+    child.add_person(30)
+    root.rename(next(iter(root.search(root.staff, '(mail=*)', ['1.1']))),
+                'CN=Renamed')
+    touched = reader.read()
+    assert not touched['whole'] and touched['feed'] == feed, reader.log
+    assert touched['count'] == 9 and touched['root'] == reader.truth()
+
+
+def test_a_domain_out_of_reach(clean_family, names, tmp_path):
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, root, more=domain(child), wrap=names.wrap())
+    reader.policy('filter = "(mail=*)";')
+    assert reader.read()['count'] == 8
+    child.stop()
+    try:
+        reader.refused(child.base, child.uri)
+        assert child.base in reader.read(expect=1)
+        said = reader.check()
+        assert child.uri in said and 'enabled = false' in said
+        # by DNS alone it is no better
+        reader.write(domain(child, ' '))
+        reader.refused(child.base, 'ldaps://dc2.child.trunk.example:636')
+        # what is switched off is not missed
+        reader.write(domain(child).replace('context',
+                                           'enabled = false; context'))
+        assert reader.read(replica='other.db')['count'] == 4
+    finally:
+        child.start()
+        child.wait()
+    reader.write(domain(child))
+    assert reader.read()['count'] == 8
+
+
+def test_what_dns_does_not_know(clean_family, names, tmp_path):
+    """A child domain without SRV records: the message says what to set."""
+    names.stop()
+    root, child = clean_family.root, clean_family.child
+    names.records = [line for line in names.records if 'child' not in line]
+    names.start()
+    reader = Reader(tmp_path, root, wrap=names.wrap())
+    reader.policy('filter = "(mail=*)";')
+    said = reader.read(expect=1)
+    for word in (child.base, '_ldap._tcp.dc._msdcs.' + child.domain, 'domains',
+                 'say uri'):
+        assert word in said, said
+    reader.policy(ou(root))
+    assert reader.read()['count'] == 4
+
+
+def test_contexts_that_the_forest_has_not(clean_family, tmp_path):
+    root, child = clean_family.root, clean_family.child
+    other = 'DC=chlid,' + root.base
+    reader = Reader(tmp_path, root, more=domain(child).replace(
+        child.base, other, 1))
+    reader.policy(ou(root))
+    said = reader.read(expect=1)
+    for word in (other + ' is no domain of this forest', root.base + '; ' +
+                 child.base, 'correct context'):
+        assert word in said, said
+    # the controller of an entry is one of another domain
+    reader.write(domain(child, uris(root.uri)).replace(
+        child.service_dn, root.service_dn))
+    reader.policy(ou(child))
+    said = reader.read(expect=1)
+    assert root.uri + ' holds ' + root.base in said, said
+
+
+def test_check_tells_of_the_forest(clean_family, block, tmp_path):
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy(ou(root), ou(child))
+    said = reader.check()
+    for word in ('naming context %s at %s' % (root.base, root.uri),
+                 'naming context %s at %s' % (child.base, child.uri),
+                 'global catalogue at ldaps://%s:3269' % root.address):
+        assert word in said, said
+    gone = 'ldaps://%s:3269' % block.address(99)
+    reader.write(domain(child) + ' global_catalog = [ "%s" ];' % gone)
+    said = reader.check()
+    assert 'global_catalog: ' + gone in said, said
