@@ -28,11 +28,13 @@ sorter_smtp(struct sorter *s, const char *from, struct slice mail, bool flagged)
 	}
 	for (size_t i = 0; i < s->smtp_count; i++)
 		if (slice_equal_case(s->smtp[i], mail)) {
-			/* The primary spelling wins over a second copy. */
-			if (flagged && !s->flagged[i]) {
+			/* The primary spelling wins over a second copy, and of
+			 * two such the least, whatever the server's order. */
+			if (flagged != s->flagged[i]
+				? flagged
+				: slice_compare(mail, s->smtp[i]) < 0)
 				s->smtp[i] = mail;
-				s->flagged[i] = true;
-			}
+			s->flagged[i] = s->flagged[i] || flagged;
 			return;
 		}
 	if (s->smtp_count == s->max) {
@@ -51,8 +53,11 @@ sorter_x500(struct sorter *s, const char *from, struct slice value)
 		return;
 	}
 	for (size_t i = 0; i < s->other_count; i++)
-		if (slice_equal_case(s->other[i], value))
+		if (slice_equal_case(s->other[i], value)) {
+			if (slice_compare(value, s->other[i]) < 0)
+				s->other[i] = value;
 			return;
+		}
 	s->other[s->other_count++] = value;
 }
 
@@ -61,11 +66,15 @@ sorter_x500(struct sorter *s, const char *from, struct slice value)
 static void
 sorter_sip(struct sorter *s, struct slice value, struct slice rest)
 {
+	int order;
+
 	if (!address_smtp_valid(rest)) {
 		values_drop(s->notes, VALUES_ADDRESS, "proxyAddresses", value);
 		return;
 	}
-	if (s->sip.len == 0 || slice_compare_case(value, s->sip) < 0)
+	order = slice_compare_case(value, s->sip);
+	if (s->sip.len == 0 || order < 0 ||
+	    (order == 0 && slice_compare(value, s->sip) < 0))
 		s->sip = value;
 }
 

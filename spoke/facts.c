@@ -95,9 +95,16 @@ foreign_parse(const char *text, unsigned *out_kinds, struct slice *out_name,
 int
 facts_policy_check(const struct export_policy *policy, struct err *err)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+	const char *own = policy->mark_attribute;
 	struct slice name, pattern;
 	unsigned kinds;
 
+	if (own != NULL &&
+	    (own[0] == '\0' || own[strspn(own, letters)] != '\0'))
+		return err_set(err, ERR_CONFIG,
+		    "mark_attribute: \"%s\" is no attribute name", own);
 	for (size_t i = 0; i < policy->foreign_mark_count; i++)
 		if (foreign_parse(policy->foreign_marks[i], &kinds, &name,
 			&pattern, err) < 0)

@@ -36,30 +36,31 @@ values_drop(struct values_notes *notes, enum values_drop why,
 	notes->dropped[why]++;
 }
 
-/* Nothing to do, as with nearly all: printable, single blanks, none at the
- * ends, short, and ASCII. */
+/* Nothing to do, as with nearly all: printable UTF-8, single blanks, none at
+ * the ends, short. */
 static bool
-is_clean_ascii(struct slice value)
+is_clean(struct slice value)
 {
-	uint8_t before = ' ';
+	uint8_t before = ' ', bits = 0;
 
 	if (value.len > VALUES_TEXT_MAX)
 		return false;
 	for (size_t i = 0; i < value.len; i++) {
 		uint8_t c = value.data[i];
 
-		if (c < 0x20 || c > 0x7e || (c == ' ' && before == ' '))
+		if (c < 0x20 || c == 0x7f || (c == ' ' && before == ' '))
 			return false;
+		bits |= c;
 		before = c;
 	}
-	return before != ' ';
+	return before != ' ' && (bits < 0x80 || slice_is_utf8(value));
 }
 
 static struct slice
 text_clean(struct slice value, bool lines, const char *attribute,
     struct arena *arena, struct values_notes *notes)
 {
-	if (is_clean_ascii(value))
+	if (is_clean(value))
 		return value;
 	if (!slice_is_utf8(value)) {
 		values_drop(notes, VALUES_TEXT, attribute, value);

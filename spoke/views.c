@@ -231,11 +231,19 @@ views_display_type(const struct object *object)
 	default:
 		break;
 	}
-	if (object->recipient_type == 16)
+	switch (object->recipient_type) {
+	case 16:
+	case INT64_C(8589934592):    /* remote */
+	case INT64_C(2199023255552): /* linked */
 		return "-2147481850";
-	if (object->recipient_type == 32)
+	case 32:
+	case INT64_C(17179869184): /* remote */
 		return "-2147481594";
-	return object->recipient_type == 128 ? "-2147482106" : "-2147483642";
+	case 128:
+		return "-2147482106";
+	default:
+		return "-2147483642";
+	}
 }
 
 /* "north.example" from "...,DC=north,DC=example"; empty without DC parts. */

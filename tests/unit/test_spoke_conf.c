@@ -146,6 +146,58 @@ test_refusals(void **state)
 }
 
 static void
+refused_export(const char *settings, const char *words)
+{
+	char policy[1024];
+
+	(void)snprintf(policy, sizeof(policy),
+	    "export: ( { name = \"a\"; %s " FROM " } );", settings);
+	refused("name = \"NORTH\";\n" DIRECTORY, policy, words);
+}
+
+static void
+test_what_goes_along(void **state)
+{
+	const struct export_policy *p;
+	struct spoke_conf *conf;
+	struct err err;
+
+	(void)state;
+	refused_export("allow = [ \"userPassword\" ];",
+	    "allow: attribute userPassword never leaves a forest: it holds "
+	    "credentials");
+	refused_export("allow = [ \"MEMBEROF\" ];", "far end of a link");
+	refused_export("allow = [ \"objectSid\" ];", "delegation = true");
+	refused_export("allow = [ \"*\" ];", "allow");
+	refused_export("deny = [ \"tele*phone\" ];", "no attribute name");
+	refused_export("deny = [ \"given*\" ];", "givenName cannot be denied");
+	refused_export("closed = \"maybe\";", "leave-out");
+	refused_export("forwarded = \"both\";", "target");
+	refused_export("foreign_marks = [ \"adminDescription\" ];",
+	    "foreign_marks: \"adminDescription\" is no mark");
+	refused_export("foreign_marks = [ \"person:info=x\" ];", "is no mark");
+	refused_export("foreign_marks = [ \"info=\" ];", "is no mark");
+	refused_export("mark_attribute = \"two words\";", "mark_attribute");
+	conf = load("name = \"NORTH\";\n" DIRECTORY,
+	    "export: ( { name = \"a\"; " FROM " },"
+	    " { name = \"b\"; foreign_marks = []; disabled = false;"
+	    "   allow = [ \"msRTCSIP-*\" ]; deny = [ \"memberOf\" ];" FROM
+	    " } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	p = conf->exports;
+	assert_true(p[0].disabled && p[0].source_dn && !p[0].delegation);
+	assert_int_equal(p[0].closed, EXPORT_CLOSED_REPORT);
+	assert_int_equal(p[0].forwarded, EXPORT_FORWARDED_PRIMARY);
+	assert_int_equal(p[0].foreign_mark_count, 1);
+	assert_string_equal(p[0].foreign_marks[0], EXPORT_FOREIGN_DEFAULT);
+	assert_int_equal(p[1].foreign_mark_count, 0);
+	assert_false(p[1].disabled);
+	spoke_conf_free(conf);
+}
+
+static void
 refused_from(const char *from, const char *words)
 {
 	char policy[1024];
@@ -265,6 +317,7 @@ main(void)
 	    cmocka_unit_test(test_minimal),
 	    cmocka_unit_test(test_transport_follows_the_uri),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_what_goes_along),
 	    cmocka_unit_test(test_what_from_says),
 	    cmocka_unit_test(test_groups),
 	};

@@ -1,6 +1,6 @@
 /* spoke.conf and policies: table, samples and galrelay(5) in step. */
 #include "tests/unit/conf_document.h"
-#include "spoke/conf.h"
+#include "spoke/attributes.h"
 
 #define SAMPLE "deploy/sample/spoke.conf"
 #define POLICY "deploy/sample/policies.d/staff.conf"
@@ -30,6 +30,75 @@ test_sample(void **state)
 	document_add_sample(&d, POLICY);
 	document_compare_samples(&d, &spoke_conf_table);
 	document_close(&d);
+}
+
+/* Is that word in the text? Names continue with letters, digits and \-. */
+static bool
+has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+		if ((at == text || (!isalnum(at[-1]) && at[-1] != '-')) &&
+		    !isalnum(at[len]) && at[len] != '-' && at[len] != '\\')
+			return true;
+	return false;
+}
+
+/* As the page writes it: without hyphens that may break. */
+static void
+name_on_page(const char *name, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *name != '\0' && n + 3 < size; name++) {
+		if (*name == '-')
+			out[n++] = '\\';
+		out[n++] = *name;
+	}
+	out[n] = '\0';
+}
+
+/* Every attribute that the presets carry is listed where it belongs. */
+static void
+test_attributes(void **state)
+{
+	struct document d = {.section = ".Sh ATTRIBUTES\n"};
+	struct export_policy policy = {.preset = EXPORT_FULL};
+	const char *const *names = dialect_vocabulary(DIALECT_EXCHANGE);
+	struct attributes *full = NULL, *minimal = NULL;
+	char *always, *both, *only, *named;
+
+	(void)state;
+	assert_int_equal(
+	    attributes_open(&policy, NULL, DIALECT_EXCHANGE, &full, NULL), 0);
+	policy.preset = EXPORT_MINIMAL;
+	assert_int_equal(
+	    attributes_open(&policy, NULL, DIALECT_EXCHANGE, &minimal, NULL),
+	    0);
+	document_open_man(&d);
+	always = strstr(buf_cstr(&d.man), ".It always\n");
+	both = strstr(always, ".It Cm minimal\n");
+	only = strstr(both, ".It Cm full\n");
+	named = strstr(only, ".It when named\n");
+	assert_non_null(named);
+	both[-1] = only[-1] = named[-1] = '\0';
+	for (; *names != NULL; names++) {
+		char name[64];
+		bool small = attributes_form(minimal, *names) != 0;
+
+		if (attributes_form(full, *names) == 0 ||
+		    strncmp(*names, "extensionAttribute", 18) == 0)
+			continue;
+		name_on_page(*names, name, sizeof(name));
+		if (has_word(only, name) != !small ||
+		    (has_word(always, name) || has_word(both, name)) != small)
+			fail_msg(
+			    "%s: not where it belongs in galrelay(5)", *names);
+	}
+	document_close(&d);
+	attributes_close(minimal);
+	attributes_close(full);
 }
 
 /* A policy file has nothing that spoke.conf would not have. */
@@ -94,6 +163,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_man),
 	    cmocka_unit_test(test_sample),
+	    cmocka_unit_test(test_attributes),
 	    cmocka_unit_test(test_policy_table),
 	    cmocka_unit_test(test_sample_loads),
 	};
