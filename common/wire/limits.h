@@ -17,6 +17,8 @@
 #define LIMIT_OBJECT_BYTES (1024 * 1024)
 #define LIMIT_OBJECT_ATTRIBUTES 256
 #define LIMIT_OBJECT_VALUES 16384
+/* Members of one group: 800,000 bytes leave room for all else in an object. */
+#define LIMIT_OBJECT_MEMBERS 50000
 /* Plain bytes of one section, and of its sealed blob. */
 #define LIMIT_SECTION_PLAIN_BYTES (UINT64_C(16) << 30)
 #define LIMIT_SECTION_BYTES (UINT64_C(4) << 30)

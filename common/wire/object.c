@@ -6,7 +6,15 @@
 #include "common/wire/pb.h"
 
 /* Field numbers of object.proto. */
-enum { BODY_KIND = 1, BODY_SOURCE_DN, BODY_RECIPIENT_TYPE, BODY_ATTRIBUTES };
+enum {
+	BODY_KIND = 1,
+	BODY_SOURCE_DN,
+	BODY_RECIPIENT_TYPE,
+	BODY_ATTRIBUTES,
+	BODY_MANAGER,
+	BODY_MEMBERS,
+	BODY_ALONG
+};
 enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_VALUES };
 
 static int
@@ -97,6 +105,62 @@ object_attribute_encode(const struct object_attribute *attribute,
 	return 0;
 }
 
+/* Canonical order of ids: they rise strictly. */
+static bool
+object_members_rise(const struct id *members, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (id_compare(&members[i - 1], &members[i]) >= 0)
+			return false;
+	return true;
+}
+
+static int
+object_references_encode(
+    const struct object_references *r, struct buf *out, struct err *err)
+{
+	if (r->member_count > LIMIT_OBJECT_MEMBERS)
+		return err_set(err, ERR_LIMIT, "more than %d members",
+		    LIMIT_OBJECT_MEMBERS);
+	if (!object_members_rise(r->members, r->member_count))
+		return err_set(err, ERR_INTERNAL, "members out of order");
+	if (r->manager != NULL)
+		pb_add_bytes(out, BODY_MANAGER, id_slice(r->manager));
+	if (r->has_members)
+		pb_add_bytes(out, BODY_MEMBERS,
+		    slice_make(r->members, r->member_count * ID_LEN));
+	if (r->along)
+		pb_add_uint(out, BODY_ALONG, 1);
+	return 0;
+}
+
+int
+object_references_replace(struct slice body,
+    const struct object_references *references, struct buf *out,
+    struct err *err)
+{
+	struct pb_field field;
+	struct reader r;
+	int rc;
+
+	reader_init(&r, body);
+	for (;;) {
+		struct slice before = r.rest;
+
+		rc = pb_next(&r, &field);
+		if (rc <= 0)
+			break;
+		if (field.number < BODY_MANAGER || field.number > BODY_ALONG)
+			buf_add(
+			    out, slice_sub(before, 0, before.len - r.rest.len));
+	}
+	if (rc < 0)
+		return err_set(err, ERR_BAD_DATA, "an object is malformed");
+	if (object_references_encode(references, out, err) < 0)
+		return -1;
+	return buf_check(out, "object", err);
+}
+
 int
 object_encode(const struct object *object, struct arena *scratch,
     struct buf *out, struct err *err)
@@ -130,6 +194,8 @@ object_encode(const struct object *object, struct arena *scratch,
 		if (object_attribute_encode(sorted[i], scratch, out, err) < 0)
 			return -1;
 	}
+	if (object_references_encode(&object->references, out, err) < 0)
+		return -1;
 	return buf_check(out, "object", err);
 }
 
@@ -208,6 +274,36 @@ object_dn_decode(struct slice dn, struct arena *arena, struct object *out)
 	return out->source_dn == NULL ? -1 : 0;
 }
 
+/* Fields 5 to 7; ids point into the body. */
+static int
+object_reference_decode(
+    const struct pb_field *field, struct object_references *out)
+{
+	struct slice data = field->data;
+
+	if (field->number == BODY_ALONG) {
+		if (field->wire != PB_VARINT || out->along || field->value != 1)
+			return -1;
+		out->along = true;
+		return 0;
+	}
+	if (field->wire != PB_BYTES || data.len % ID_LEN != 0)
+		return -1;
+	if (field->number == BODY_MANAGER) {
+		if (out->manager != NULL || data.len != ID_LEN)
+			return -1;
+		out->manager = (const struct id *)data.data;
+		return 0;
+	}
+	if (out->has_members || data.len / ID_LEN > LIMIT_OBJECT_MEMBERS)
+		return -1;
+	out->has_members = true;
+	out->member_count = data.len / ID_LEN;
+	if (data.len > 0)
+		out->members = (const struct id *)data.data;
+	return object_members_rise(out->members, out->member_count) ? 0 : -1;
+}
+
 static int
 object_fields_decode(struct slice body, struct arena *arena,
     struct object_attribute *attributes, struct slice *values,
@@ -246,6 +342,13 @@ object_fields_decode(struct slice body, struct arena *arena,
 				strcmp(a[-1].name, a->name) >= 0))
 				return -1;
 			out->attribute_count++;
+			break;
+		case BODY_MANAGER:
+		case BODY_MEMBERS:
+		case BODY_ALONG:
+			if (object_reference_decode(&field, &out->references) <
+			    0)
+				return -1;
 			break;
 		default: /* from a newer source */
 			break;

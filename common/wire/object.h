@@ -6,13 +6,24 @@
 #define COMMON_WIRE_OBJECT_H
 
 #include "common/base/arena.h"
-#include "common/wire/object.pb-c.h"
 #include "common/base/buf.h"
+#include "common/base/id.h"
+#include "common/wire/object.pb-c.h"
 
 struct object_attribute {
 	const char *name;
 	const struct slice *values;
 	size_t value_count;
+};
+
+/* How an object stands to others of its stream. FEATURES E11, E12. */
+struct object_references {
+	const struct id *manager; /* NULL: none is carried */
+	/* Ascending, each once; NULL when there are none. */
+	const struct id *members;
+	size_t member_count;
+	bool has_members; /* false: a group's memberships are not carried */
+	bool along;       /* in the stream only as somebody's manager */
 };
 
 struct object {
@@ -21,6 +32,7 @@ struct object {
 	int64_t recipient_type;
 	const struct object_attribute *attributes; /* ascending by name */
 	size_t attribute_count;
+	struct object_references references;
 };
 
 /* Sorts (names by strcmp, values by bytes, duplicates dropped, empty values
@@ -31,6 +43,11 @@ int object_encode(const struct object *object, struct arena *scratch,
 /* Decodes into the arena; slices point into the arena. Class bad data. */
 int object_decode(struct slice body, struct arena *arena,
     struct object *out_object, struct err *err) ERR_WUR;
+/* Appends body with other references; all else stays byte for byte. Class limit
+ * as object_encode(), class bad data when body is none. */
+int object_references_replace(struct slice body,
+    const struct object_references *references, struct buf *out,
+    struct err *err) ERR_WUR;
 /* NULL when the object has no such attribute; names compare without case. */
 const struct object_attribute *object_find(
     const struct object *object, const char *name);

@@ -47,6 +47,26 @@ section_wrap(struct slice records, struct buf *out)
 	free(packed);
 }
 
+/* What was read can be written, and reads the same. */
+static void
+object_again(
+    struct slice body, const struct object *object, struct arena *arena)
+{
+	struct object again;
+	struct buf out;
+
+	buf_init(&out, LIMIT_OBJECT_BYTES);
+	if (object_references_replace(body, &object->references, &out, NULL) ==
+	    0) {
+		INVARIANT(
+		    object_decode(buf_slice(&out), arena, &again, NULL) == 0);
+		INVARIANT(again.references.member_count ==
+			  object->references.member_count);
+		INVARIANT(again.attribute_count == object->attribute_count);
+	}
+	buf_fini(&out);
+}
+
 static void
 section_read(const char *path, const uint8_t sha256[CRYPTO_HASH_LEN])
 {
@@ -65,11 +85,13 @@ section_read(const char *path, const uint8_t sha256[CRYPTO_HASH_LEN])
 			INVARIANT(seen == 0 || id_compare(&last, &o.id) < 0);
 			INVARIANT(o.deleted == (o.body.len == 0));
 			arena_reset(arena);
-			if (object_decode(o.body, arena, &object, NULL) == 0)
+			if (object_decode(o.body, arena, &object, NULL) == 0) {
 				INVARIANT(
 				    object.attribute_count == 0 ||
 				    object_find(&object,
 					object.attributes[0].name) != NULL);
+				object_again(o.body, &object, arena);
+			}
 			last = o.id;
 			seen++;
 		}

@@ -130,8 +130,11 @@ seed_file(const char *name, uint64_t base, uint64_t records)
 	const struct slice mail[] = {SLICE_LIT("a@north.example")};
 	const struct object_attribute attributes[] = {
 	    {"displayName", mail, 1}, {"mail", mail, 1}};
-	const struct object object = {
-	    GALR__KIND__KIND_USER, "CN=a,DC=x", 1, attributes, 2};
+	const struct object object = {.kind = GALR__KIND__KIND_USER,
+	    .source_dn = "CN=a,DC=x",
+	    .recipient_type = 1,
+	    .attributes = attributes,
+	    .attribute_count = 2};
 	struct section_head head = {"NORTH", "staff", base, 9, records};
 	struct arena *arena = arena_new(1 << 20);
 	char *path = fsio_join(root, "section.tmp");
@@ -188,8 +191,13 @@ seed_records(void)
 	pb_add_bytes(&one, 1, SLICE_LIT("1123456789abcdef"));
 	pb_add_uint(&one, 2, 9);
 	pb_add_bytes(&one, 4,
-	    SLICE_LIT("\x08\x01\x12\x04"
-		      "CN=a\x22\x09\x0a\x04mail\x12\x01v"));
+	    SLICE_LIT("\x08\x03\x12\x04"
+		      "CN=a\x22\x09\x0a\x04mail\x12\x01v"
+		      "\x2a\x10"
+		      "mmmmmmmmmmmmmmmm"
+		      "\x32\x20"
+		      "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
+		      "\x38\x01"));
 	buf_add_varint(&all, one.len);
 	buf_add(&all, buf_slice(&one));
 	seed("section", "records", buf_slice(&all));

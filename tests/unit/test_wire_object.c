@@ -37,8 +37,11 @@ test_round_trip(void **state)
 	    {"nothing", NULL, 0}};
 	const struct object_attribute permuted[] = {attributes[4],
 	    attributes[2], attributes[0], attributes[3], attributes[1]};
-	struct object in = {
-	    GALR__KIND__KIND_USER, "CN=\xc3\xa4,DC=x", -1, attributes, 5};
+	struct object in = {.kind = GALR__KIND__KIND_USER,
+	    .source_dn = "CN=\xc3\xa4,DC=x",
+	    .recipient_type = -1,
+	    .attributes = attributes,
+	    .attribute_count = 5};
 	struct object out;
 	struct buf a, b;
 
@@ -75,8 +78,13 @@ test_standard_protobuf(void **state)
 {
 	const struct slice mail[] = {SLICE_LIT("a"), SLICE_LIT("b")};
 	const struct object_attribute attributes[] = {{"mail", mail, 2}};
-	const struct object in = {
-	    GALR__KIND__KIND_GROUP, "CN=g", 77, attributes, 1};
+	const struct id ids[2] = {{"1234567890123456"}, {"1234567890123457"}};
+	const struct object in = {.kind = GALR__KIND__KIND_GROUP,
+	    .source_dn = "CN=g",
+	    .recipient_type = 77,
+	    .attributes = attributes,
+	    .attribute_count = 1,
+	    .references = {&ids[1], ids, 2, true, true}};
 	Galr__ObjectBody *m;
 	struct buf b;
 
@@ -91,6 +99,13 @@ test_standard_protobuf(void **state)
 	assert_int_equal(1, m->n_attributes);
 	assert_string_equal("mail", m->attributes[0]->name);
 	assert_int_equal(2, m->attributes[0]->n_values);
+	assert_int_equal(16, m->manager.len);
+	assert_memory_equal(&ids[1], m->manager.data, 16);
+	assert_int_equal(
+	    GALR__OBJECT_BODY__MEMBERSHIPS_MEMBERS, m->memberships_case);
+	assert_int_equal(32, m->members.len);
+	assert_memory_equal(ids, m->members.data, 32);
+	assert_true(m->along);
 	galr__object_body__free_unpacked(m, NULL);
 	buf_fini(&b);
 }
@@ -100,7 +115,9 @@ test_encode_refuses(void **state)
 {
 	const struct slice v[] = {SLICE_LIT("v")};
 	struct object_attribute attributes[] = {{"mail", v, 1}, {"mail", v, 1}};
-	struct object o = {GALR__KIND__KIND_USER, "", 0, attributes, 2};
+	struct object o = {.kind = GALR__KIND__KIND_USER,
+	    .attributes = attributes,
+	    .attribute_count = 2};
 	struct buf b;
 	struct err err;
 
@@ -119,6 +136,76 @@ test_encode_refuses(void **state)
 	assert_int_equal(-1, object_encode(&o, scratch, &b, &err));
 	assert_int_equal(ERR_LIMIT, err.class);
 	buf_fini(&b);
+}
+
+static void
+assert_references(
+    const struct object_references *a, const struct object_references *b)
+{
+	assert_int_equal(a->manager == NULL, b->manager == NULL);
+	if (a->manager != NULL)
+		assert_memory_equal(a->manager, b->manager, ID_LEN);
+	assert_int_equal(a->has_members, b->has_members);
+	assert_int_equal(a->member_count, b->member_count);
+	if (a->member_count > 0)
+		assert_memory_equal(
+		    a->members, b->members, a->member_count * ID_LEN);
+	assert_int_equal(a->along, b->along);
+}
+
+/* Written, read, and put into a body that had others. */
+static void
+test_references(void **state)
+{
+	const struct slice mail[] = {SLICE_LIT("a")};
+	const struct object_attribute attributes[] = {{"mail", mail, 1}};
+	const struct id ids[3] = {{{1}}, {{2}}, {{2, 1}}};
+	const struct object_references all[] = {{.manager = NULL},
+	    {.manager = &ids[2]}, {.has_members = true}, {.along = true},
+	    {&ids[0], ids, 3, true, false}, {&ids[1], ids + 1, 1, true, true}};
+	const size_t n = sizeof(all) / sizeof(all[0]);
+	struct object in = {.kind = GALR__KIND__KIND_GROUP,
+	    .attributes = attributes,
+	    .attribute_count = 1};
+	struct object out;
+	struct buf a, b, c;
+
+	(void)state;
+	buf_init(&a, LIMIT_OBJECT_BYTES);
+	buf_init(&b, LIMIT_OBJECT_BYTES);
+	buf_init(&c, LIMIT_OBJECT_BYTES);
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++) {
+			buf_reset(&a);
+			buf_reset(&b);
+			buf_reset(&c);
+			in.references = all[i];
+			assert_int_equal(
+			    0, object_encode(&in, scratch, &a, NULL));
+			assert_int_equal(0,
+			    object_decode(buf_slice(&a), scratch, &out, NULL));
+			assert_references(&all[i], &out.references);
+			in.references = all[k];
+			assert_int_equal(
+			    0, object_encode(&in, scratch, &b, NULL));
+			assert_int_equal(
+			    0, object_references_replace(
+				   buf_slice(&a), &all[k], &c, NULL));
+			assert_true(slice_equal(buf_slice(&b), buf_slice(&c)));
+		}
+	/* out of order, twice, malformed */
+	in.references = (struct object_references){
+	    .members = (const struct id[]){{{2}}, {{1}}},
+	    .member_count = 2,
+	    .has_members = true};
+	assert_int_equal(-1, object_encode(&in, scratch, &a, NULL));
+	in.references.members = (const struct id[]){{{2}}, {{2}}};
+	assert_int_equal(-1, object_encode(&in, scratch, &a, NULL));
+	assert_int_equal(-1, object_references_replace(
+				 SLICE_LIT("\x0a\x05"), &all[0], &c, NULL));
+	buf_fini(&a);
+	buf_fini(&b);
+	buf_fini(&c);
 }
 
 static int
@@ -184,6 +271,53 @@ test_decode_refuses(void **state)
 		BODY "\x22\x06\x0a\x01m\x12\x01v\x22\x06\x0a\x01n\x12\x01v"));
 }
 
+#define ID_A "aaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbb"
+
+static void
+test_decode_refuses_references(void **state)
+{
+	(void)state;
+	assert_int_equal(0, DECODE(BODY "\x2a\x10" ID_A));
+	assert_int_equal(-1, DECODE(BODY "\x2a\x0f" ID_A)); /* short, rest */
+	assert_int_equal(-1, DECODE(BODY "\x2a\x11" ID_A "a"));
+	assert_int_equal(-1, DECODE(BODY "\x2a\x00"));
+	assert_int_equal(-1, DECODE(BODY "\x28\x10")); /* no bytes */
+	assert_int_equal(
+	    -1, DECODE(BODY "\x2a\x10" ID_A "\x2a\x10" ID_B)); /* twice */
+	assert_int_equal(0, DECODE(BODY "\x32\x00"));
+	assert_int_equal(0, DECODE(BODY "\x32\x20" ID_A ID_B));
+	assert_int_equal(-1, DECODE(BODY "\x32\x20" ID_B ID_A));
+	assert_int_equal(-1, DECODE(BODY "\x32\x20" ID_A ID_A));
+	assert_int_equal(-1, DECODE(BODY "\x32\x11" ID_A "b"));
+	assert_int_equal(-1, DECODE(BODY "\x32\x00\x32\x00"));
+	assert_int_equal(-1, DECODE(BODY "\x30\x00"));
+	assert_int_equal(0, DECODE(BODY "\x38\x01"));
+	assert_int_equal(-1, DECODE(BODY "\x38\x00"));
+	assert_int_equal(-1, DECODE(BODY "\x38\x02"));
+	assert_int_equal(-1, DECODE(BODY "\x38\x01\x38\x01"));
+	assert_int_equal(-1, DECODE(BODY "\x3a\x01x"));
+}
+
+static void
+body_members(struct buf *out, unsigned int n)
+{
+	struct buf ids;
+
+	buf_reset(out);
+	buf_init(&ids, LIMIT_OBJECT_BYTES);
+	for (unsigned int i = 0; i < n; i++) {
+		struct id id = {
+		    {(uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
+
+		buf_add(&ids, id_slice(&id));
+	}
+	pb_add_uint(out, 1, 3);
+	pb_add_bytes(out, 6, buf_slice(&ids));
+	assert_false(buf_failed(out));
+	buf_fini(&ids);
+}
+
 static void
 body_attributes(struct buf *out, unsigned int n, unsigned int values)
 {
@@ -222,6 +356,10 @@ test_limits(void **state)
 	assert_int_equal(0, decode(buf_slice(&b)));
 	body_attributes(&b, 1, LIMIT_OBJECT_VALUES + 1);
 	assert_int_equal(-1, decode(buf_slice(&b)));
+	body_members(&b, LIMIT_OBJECT_MEMBERS);
+	assert_int_equal(0, decode(buf_slice(&b)));
+	body_members(&b, LIMIT_OBJECT_MEMBERS + 1);
+	assert_int_equal(-1, decode(buf_slice(&b)));
 	buf_reset(&b);
 	pb_add_uint(&b, 1, 1);
 	buf_add_str(&b, "\x12\xf9\xff\x3f"); /* 1 MiB - 7 of source DN */
@@ -248,6 +386,8 @@ main(void)
 	    TEST(test_standard_protobuf),
 	    TEST(test_encode_refuses),
 	    TEST(test_decode_refuses),
+	    TEST(test_references),
+	    TEST(test_decode_refuses_references),
 	    TEST(test_limits),
 	};
 
