@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
+#include "spoke/references.h"
 #include "spoke/store.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
@@ -37,8 +38,9 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	struct buf buf;
 
 	buf_init(&buf, 4 * 1024 * 1024);
-	buf_addf(&buf, "%s %d %d %d", COLLECT_SHAPE_VERSION, p->hidden,
-	    (int)p->preset, (int)c->options->conf->directory.dialect);
+	buf_addf(&buf, "%s %d %d %d %d %d", COLLECT_SHAPE_VERSION, p->hidden,
+	    p->manager, p->memberships, (int)p->preset,
+	    (int)c->options->conf->directory.dialect);
 	for (size_t i = 0; i < forest_count(c->forest); i++) {
 		const char *context = forest_dn(c->forest, i);
 
@@ -278,6 +280,7 @@ read_whole(struct collector *c, struct err *err)
 	c->failed.count = 0;
 	c->nameless = 0;
 	c->result->found = 0;
+	c->result->along = 0;
 	c->result->whole = true;
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
@@ -442,6 +445,7 @@ out:
 	scope_close(c.scope);
 	idset_free(c.seen);
 	collect_feeds_free(c.feeds);
+	references_free(c.references);
 	shape_close(c.shape);
 	forest_close(c.forest);
 	arena_free(c.arena);

@@ -18,6 +18,7 @@
 #include "common/base/mem.h"
 #include "common/ldap/dn.h"
 #include "spoke/collect_ids.h"
+#include "spoke/references.h"
 #include "spoke/stages.h"
 
 /* Ids in one filter. */
@@ -104,7 +105,9 @@ contexts_choose(struct collector *c)
 		char hex[ID_HEX_SIZE];
 		struct id id;
 
-		if (!scope_reads(c->scope, i))
+		/* Managers come along from anywhere. */
+		if (!scope_reads(c->scope, i) &&
+		    !references_managers(c->policy))
 			continue;
 		if (c->feeds->count == FEED_CONTEXTS_MAX)
 			return false;
@@ -386,13 +389,13 @@ touched_put(struct collector *c, struct err *err)
 	struct collect_ids *ids = &c->feeds->touched;
 	int rc;
 
+	if (references_touched(c, ids, err) < 0)
+		return -1;
 	c->feeds->taking = ids;
 	rc = collect_ids_take(c, ids->list, ids->count, err);
+	if (rc == 0)
+		rc = references_settle_touched(c, ids, err);
 	c->feeds->taking = NULL;
-	for (size_t i = 0; rc == 0 && i < ids->count; i++)
-		if (!ids->marks[i])
-			rc = replica_intake_delete(
-			    c->intake, &ids->list[i], err);
 	return rc;
 }
 

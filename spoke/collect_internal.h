@@ -14,6 +14,7 @@
 #define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 
 struct collect_feeds;
+struct references;
 
 struct collector {
 	const struct collect_options *options;
@@ -33,10 +34,11 @@ struct collector {
 	 * since: what was touched is all that can differ. */
 	bool may_follow;
 	bool proof_due;
-	struct collect_feeds *feeds; /* NULL: no feed is at work */
-	struct collect_ids failed;   /* objects that could not be read */
-	uint64_t nameless;           /* entries without an id */
-	char failure[256];           /* why the last of them */
+	struct references *references; /* NULL: none are carried */
+	struct collect_feeds *feeds;   /* NULL: no feed is at work */
+	struct collect_ids failed;     /* objects that could not be read */
+	uint64_t nameless;             /* entries without an id */
+	char failure[256];             /* why the last of them */
 	struct hold hold; /* what a guard holds; no guards: nothing */
 };
 
@@ -51,6 +53,13 @@ int collect_entries(
 /* Takes in those of these objects that the policy finds. */
 int collect_ids_take(struct collector *c, const struct id *ids, size_t count,
     struct err *err) ERR_WUR;
+
+/* The same for objects that the policy did not choose, wherever they are: they
+ * go out as managers of others. */
+int collect_along_take(struct collector *c, const struct id *ids, size_t count,
+    struct err *err) ERR_WUR;
+/* Without an intake: would it be exported? */
+bool collect_is_counted(const struct collector *c, const struct id *id);
 
 /* --- collect.c --- */
 

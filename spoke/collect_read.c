@@ -2,6 +2,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ldap/reference.h"
+#include "spoke/references.h"
 #include "spoke/stages.h"
 
 /* Lines in the log about odd values, each run. */
@@ -29,17 +31,27 @@ entry_failed(struct collector *c, const struct id *id, Galr__Kind kind,
 	if (id == NULL || c->intake == NULL)
 		return 0;
 	collect_ids_add(&c->failed, id);
-	buf_reset(&c->body);
-	rc = replica_get(c->replica, id, &c->body, err);
-	if (rc > 0) {
+	rc = replica_intake_keep(c->intake, id, err);
+	if (rc > 0)
 		collect_feeds_seen(c->feeds, id);
-		rc =
-		    replica_intake_put(c->intake, id, buf_slice(&c->body), err);
-	}
 	return rc < 0 ? -1 : 0;
 }
 
-enum seen { SEEN_NEVER, SEEN_EXCLUDED, SEEN_MEMBERS_ONLY, SEEN_TAKEN };
+enum seen {
+	SEEN_NEVER,
+	SEEN_EXCLUDED,
+	SEEN_MEMBERS_ONLY,
+	SEEN_TAKEN,
+	SEEN_COUNTED
+};
+
+bool
+collect_is_counted(const struct collector *c, const struct id *id)
+{
+	const uint8_t *seen = idset_find(c->seen, id);
+
+	return seen != NULL && *seen == SEEN_COUNTED;
+}
 
 /* Is it settled already? One entry of `from` may exclude what another finds. */
 static bool
@@ -95,15 +107,34 @@ notes_take(struct collector *c, const struct shape_case *question)
 	}
 }
 
+/* 1: this object cannot, *cause says why. */
+static int
+object_put(struct collector *c, const struct id *id,
+    struct shape_case *question, struct err *cause, struct err *err)
+{
+	if (c->references != NULL)
+		return references_put(
+		    c, id, &question->object, question->entry, cause, err);
+	buf_reset(&c->body);
+	if (object_encode(&question->object, c->arena, &c->body, cause) < 0)
+		return 1;
+	(void)stages_enter(STAGE_STORE);
+	return c->intake == NULL ? 0
+				 : replica_intake_put(
+				       c->intake, id, buf_slice(&c->body), err);
+}
+
+/* along: nobody chose it, it is somebody's manager. */
 static int
 object_take(struct collector *c, const struct id *id,
-    struct shape_case *question, struct err *err)
+    struct shape_case *question, bool along, struct err *err)
 {
 	struct shape_counts *counts = &c->result->counts;
 	Galr__Kind kind = question->raw->kind;
 	char opaque[ID_HEX_SIZE];
 	struct err cause = {0};
 	enum shape_reason reason;
+	int rc;
 
 	(void)stages_enter(STAGE_SHAPE);
 	reason = shape_object(c->shape, c->arena, question);
@@ -112,26 +143,29 @@ object_take(struct collector *c, const struct id *id,
 		return entry_failed(c, id, kind, &cause, err);
 	}
 	if (reason != SHAPE_EXPORTED) {
-		shape_count(counts, kind, reason);
+		/* Who does not come along was no candidate of the policy. */
+		if (!along)
+			shape_count(counts, kind, reason);
 		return 0;
 	}
 	(void)stages_enter(STAGE_ENCODE);
 	if (!c->policy->source_dn)
 		question->object.source_dn = id_format(id, opaque);
-	buf_reset(&c->body);
-	if (object_encode(&question->object, c->arena, &c->body, &cause) < 0)
-		return entry_failed(c, id, kind, &cause, err);
+	question->object.references.along = along;
+	rc = object_put(c, id, question, &cause, err);
+	if (rc != 0)
+		return rc < 0 ? -1 : entry_failed(c, id, kind, &cause, err);
 	shape_count(counts, kind, SHAPE_EXPORTED);
 	notes_take(c, question);
-	if (c->intake == NULL)
-		return 0;
-	(void)stages_enter(STAGE_STORE);
+	c->result->along += along;
 	collect_feeds_seen(c->feeds, id);
-	return replica_intake_put(c->intake, id, buf_slice(&c->body), err);
+	if (c->intake == NULL)
+		*idset_put(c->seen, id) = SEEN_COUNTED;
+	return 0;
 }
 
 static int
-entry_read(struct collector *c, const struct scope_hit *hit,
+entry_read(struct collector *c, const struct scope_hit *hit, bool along,
     const struct search_entry *entry, struct err *err)
 {
 	struct shape_case question = {
@@ -142,18 +176,18 @@ entry_read(struct collector *c, const struct scope_hit *hit,
 	struct id id;
 
 	arena_reset(c->arena);
-	c->result->found++;
+	c->result->found += !along;
 	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0)
 		return entry_failed(c, NULL, kind, &cause, err);
 	if (dialect_read_object(c->dialect, entry, c->arena, &raw, &cause) < 0)
-		return seen_before(c, &id, hit, kind)
+		return !along && seen_before(c, &id, hit, kind)
 			   ? 0
 			   : entry_failed(c, &id, kind, &cause, err);
-	if (seen_before(c, &id, hit, raw.kind))
+	if (!along && seen_before(c, &id, hit, raw.kind))
 		return 0;
 	question.entry = entry;
 	question.raw = &raw;
-	return object_take(c, &id, &question, err);
+	return object_take(c, &id, &question, along, err);
 }
 
 static int
@@ -161,10 +195,22 @@ entry_take(void *arg, const struct scope_hit *hit,
     const struct search_entry *entry, struct err *err)
 {
 	enum stage before = stages_enter(STAGE_READ);
-	int rc = entry_read(arg, hit, entry, err);
+	int rc = entry_read(arg, hit, false, entry, err);
 
 	(void)stages_enter(before);
 	return rc;
+}
+
+static int
+along_entry_take(void *arg, const struct scope_hit *none,
+    const struct search_entry *entry, struct err *err)
+{
+	struct collector *c = arg;
+	struct scope_hit hit = {
+	    .excluded = scope_excludes(c->scope, entry->dn)};
+
+	(void)none;
+	return entry_read(c, &hit, true, entry, err);
 }
 
 /* Of a search, any server may be the one that answers otherwise. */
@@ -222,11 +268,14 @@ collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 
 	/* What was touched may have been read just now. */
 	idset_free(c->seen);
-	c->seen = finds_once(c->policy) ? NULL : idset_new();
+	c->seen =
+	    finds_once(c->policy) && c->intake != NULL ? NULL : idset_new();
 	before = stages_enter(STAGE_RECEIVE);
 	rc = scope_expand(c->scope, err);
 	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
 		rc = from_take(c, i, &entries[i], err);
+	if (rc == 0)
+		rc = references_settle_whole(c, err);
 	(void)stages_enter(before);
 	return rc;
 }
@@ -244,6 +293,14 @@ collect_ids_take(
 }
 
 int
+collect_along_take(
+    struct collector *c, const struct id *ids, size_t count, struct err *err)
+{
+	return scope_read_any(c->scope, ids, count, shape_attributes(c->shape),
+	    along_entry_take, c, err);
+}
+
+int
 collect_prepare(struct collector *c, struct err *err)
 {
 	const struct scope_options options = {.forest = c->forest,
@@ -252,10 +309,14 @@ collect_prepare(struct collector *c, struct err *err)
 	    .replica = c->replica,
 	    .page_size = c->options->conf->directory.page_size,
 	    .repin = c->options->allow_empty,
-	    .wide = c->options->count_only};
+	    .wide = c->options->count_only,
+	    .extended_dn = reference_is_extended(c->dialect) &&
+			   (references_managers(c->policy) ||
+			       references_memberships(c->policy))};
 
 	if (shape_open_conf(
-		c->options->conf, c->policy, c->dialect, &c->shape, err) < 0)
+		c->options->conf, c->policy, c->dialect, &c->shape, err) < 0 ||
+	    references_new(c, &c->references, err) < 0)
 		return -1;
 	return scope_open(&options, &c->scope, err);
 }

@@ -139,6 +139,8 @@ struct export_policy {
 	size_t allow_count;
 	const char *const *deny;
 	size_t deny_count;
+	bool memberships;    /* E11: ids of the members of groups */
+	bool manager;        /* E12: the manager's id, and the manager */
 	uint64_t minimum;    /* E15: fewer objects: nothing is sent */
 	uint64_t max_errors; /* E15: more unreadable entries: nothing is sent */
 	/* More deletions than both hold the run (exit 3). */

@@ -5,11 +5,13 @@
 #include "common/base/mem.h"
 #include "spoke/address.h"
 #include "spoke/collect.h"
+#include "spoke/references.h"
 #include "spoke/scope.h"
 
 #define COUNT_OUT_MAX (4 * 1024 * 1024)
 #define NOT_FOUND "no entry of from finds it"
 #define COUNT_ARENA_MAX (16 * 1024 * 1024)
+#define COUNT_FILTER_MAX (64 * 1024)
 
 /* Objects to look at, one by one, as text or JSON. */
 struct remarks {
@@ -40,11 +42,12 @@ count_json(const struct collect_result *r, const char *name,
 	buf_add_str(out, "{\"policy\":");
 	buf_add_json(out, slice_str(name));
 	buf_addf(out,
-	    ",\"objects\":%llu,\"missing\":%llu,\"referrals\":%llu,"
+	    ",\"objects\":%llu,\"along\":%llu,\"missing\":%llu,"
+	    "\"referrals\":%llu,"
 	    "\"refused_filters\":%llu,\"kinds\":{",
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
-	    (unsigned long long)r->missing, (unsigned long long)r->referrals,
-	    (unsigned long long)r->refused);
+	    (unsigned long long)r->along, (unsigned long long)r->missing,
+	    (unsigned long long)r->referrals, (unsigned long long)r->refused);
 	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
 		buf_addf(out, "%s\"%s\":{", k == 0 ? "" : ",",
 		    shape_kind_name((Galr__Kind)k));
@@ -120,6 +123,10 @@ count_text(const struct collect_result *r, const char *name,
 		    "refuses\n",
 		    (unsigned long long)r->refused);
 	count_text_remarks(r, remarks, out);
+	if (r->along > 0)
+		buf_addf(out,
+		    "%llu of them would go along as managers of others\n",
+		    (unsigned long long)r->along);
 	buf_addf(out, "%s would export %llu objects\n", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
 }
@@ -188,7 +195,7 @@ verdict_text(struct explainer *x, const struct shape_case *c,
 	    x->policy->name, reason == SHAPE_EXPORTED ? "" : "not exported: ",
 	    by == NULL ? NOT_FOUND : shape_reason_text(reason),
 	    c->closed ? " although closed to outsiders" : "",
-	    by == NULL ? "" : ", by ", by == NULL ? "" : by,
+	    by == NULL ? "" : ", ", by == NULL ? "" : by,
 	    x->group == NULL ? "" : ", member of ",
 	    x->group == NULL ? "" : x->group);
 	for (size_t i = 0; i < c->notes.count; i++)
@@ -212,6 +219,8 @@ verdict_json(struct explainer *x, const struct shape_case *c,
 	buf_add_json(&x->out,
 	    slice_str(by == NULL ? NOT_FOUND : shape_reason_text(reason)));
 	buf_add_str(&x->out, ",\"from\":");
+	if (by != NULL && strncmp(by, "by ", 3) == 0)
+		by += 3;
 	buf_add_json(&x->out, slice_str(by == NULL ? "" : by));
 	buf_add_str(&x->out, ",\"member_of\":");
 	buf_add_json(&x->out, slice_str(x->group == NULL ? "" : x->group));
@@ -224,7 +233,7 @@ verdict_json(struct explainer *x, const struct shape_case *c,
 	buf_add_str(&x->out, "]}");
 }
 
-/* by: which entry of `from` found it; NULL: none. */
+/* by: "by ENTRY" of `from`, or "along as ..."; NULL: by none. */
 static void
 verdict(struct explainer *x, const struct shape_case *c,
     enum shape_reason reason, const char *by)
@@ -236,6 +245,96 @@ verdict(struct explainer *x, const struct shape_case *c,
 	x->any = true;
 }
 
+/* Judges as an export would. raw is what the question borrows from. */
+static int
+entry_judge(struct explainer *x, struct shape_case *question,
+    struct object *raw, enum shape_reason *out_reason, struct err *err)
+{
+	arena_reset(x->arena);
+	question->raw = raw;
+	if (dialect_read_object(
+		x->dialect, question->entry, x->arena, raw, err) < 0)
+		return -1;
+	*out_reason = shape_object(x->shape, x->arena, question);
+	return 0;
+}
+
+/* Of the entries found the first that is chosen: its name, appended. 1, 0,
+ * -1. */
+static int
+chosen_find(struct explainer *x, size_t index, const char *filter,
+    struct buf *out, struct err *err)
+{
+	const struct search_options options = {
+	    .base = forest_dn(x->forest, index),
+	    .scope = SEARCH_SUBTREE,
+	    .filter = filter,
+	    .attributes = shape_attributes(x->shape),
+	    .page_size = x->conf->directory.page_size};
+	const struct forest_context *context;
+	enum shape_reason reason;
+	struct search *search = NULL;
+	struct search_entry entry;
+	struct object raw;
+	struct scope_hit hit;
+	bool found = false;
+	int rc = forest_context(x->forest, index, &context, err);
+
+	if (rc == 0)
+		rc = search_open(context->session, &options, &search, err);
+	while (
+	    rc == 0 && !found && (rc = search_step(search, &entry, err)) == 1) {
+		struct shape_case question = {.entry = &entry};
+
+		rc = scope_find(x->scope, &entry, &hit, err);
+		if (rc <= 0)
+			continue;
+		question.excluded = hit.excluded;
+		question.members_only = hit.members_only;
+		rc = entry_judge(x, &question, &raw, &reason, err);
+		found = rc == 0 && reason == SHAPE_EXPORTED;
+		if (found)
+			buf_add_str(out, entry.dn);
+	}
+	search_close(search);
+	return rc < 0 ? -1 : found;
+}
+
+/* Nobody chose it; does it go along as somebody's manager? */
+static int
+along_explain(
+    struct explainer *x, const struct search_entry *entry, struct err *err)
+{
+	struct shape_case question = {
+	    .entry = entry, .excluded = scope_excludes(x->scope, entry->dn)};
+	enum shape_reason reason = SHAPE_EXCLUDED;
+	struct buf filter, whom;
+	struct object raw;
+	int rc;
+
+	buf_init(&filter, COUNT_FILTER_MAX);
+	buf_init(&whom, COUNT_FILTER_MAX);
+	buf_add_str(&whom, "along as manager of ");
+	buf_add_str(&filter, "(manager=");
+	search_filter_escape(&filter, slice_str(entry->dn));
+	buf_add_byte(&filter, ')');
+	rc = buf_check(&filter, "filter", err);
+	for (size_t i = 0; references_managers(x->policy) && rc == 0 &&
+			   i < forest_count(x->forest);
+	     i++)
+		rc = chosen_find(x, i, buf_cstr(&filter), &whom, err);
+	if (rc == 0)
+		verdict(x, &question, reason, NULL);
+	if (rc > 0) {
+		rc = entry_judge(x, &question, &raw, &reason, err);
+		if (rc == 0)
+			verdict(x, &question, reason, buf_cstr(&whom));
+	}
+	buf_fini(&filter);
+	buf_fini(&whom);
+	return rc;
+}
+
 static int
 entry_explain(
     struct explainer *x, const struct search_entry *entry, struct err *err)
@@ -244,25 +343,20 @@ entry_explain(
 	struct object raw;
 	struct scope_hit hit;
 	enum shape_reason reason;
-	char by[1024];
+	char by[1024] = "by ";
 	int rc = scope_find(x->scope, entry, &hit, err);
 
 	if (rc < 0)
 		return -1;
 	x->group = rc == 0 ? NULL : hit.group;
-	if (rc == 0) {
-		verdict(x, &question, SHAPE_EXCLUDED, NULL);
-		return 0;
-	}
-	arena_reset(x->arena);
+	if (rc == 0)
+		return along_explain(x, entry, err);
 	question.excluded = hit.excluded;
 	question.members_only = hit.members_only;
-	question.raw = &raw;
-	if (dialect_read_object(x->dialect, entry, x->arena, &raw, err) < 0)
+	if (entry_judge(x, &question, &raw, &reason, err) < 0)
 		return -1;
-	reason = shape_object(x->shape, x->arena, &question);
-	verdict(x, &question, reason,
-	    scope_text(&x->policy->bases[hit.from], by, sizeof(by)));
+	(void)scope_text(&x->policy->bases[hit.from], by + 3, sizeof(by) - 3);
+	verdict(x, &question, reason, by);
 	return 0;
 }
 

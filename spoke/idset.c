@@ -104,3 +104,17 @@ idset_count(const struct idset *set)
 {
 	return set->count;
 }
+
+uint8_t *
+idset_next(struct idset *set, size_t *at, struct id *out_id)
+{
+	while (*at < set->size) {
+		size_t here = (*at)++;
+
+		if (!set->used[here])
+			continue;
+		*out_id = set->ids[here];
+		return &set->values[here];
+	}
+	return NULL;
+}

@@ -14,6 +14,9 @@ void idset_free(struct idset *set);
 uint8_t *idset_put(struct idset *set, const struct id *id);
 /* NULL when it is not in the set. */
 const uint8_t *idset_find(const struct idset *set, const struct id *id);
+/* Goes through the set: start with *at 0. The next id's byte, *out_id; NULL at
+ * the end. */
+uint8_t *idset_next(struct idset *set, size_t *at, struct id *out_id);
 size_t idset_count(const struct idset *set);
 
 #endif

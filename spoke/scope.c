@@ -246,6 +246,15 @@ scope_is_excluded(const struct scope_from *from, const char *dn)
 	return false;
 }
 
+bool
+scope_excludes(const struct scope *s, const char *dn)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (scope_is_excluded(&s->list[i], dn))
+			return true;
+	return false;
+}
+
 /* Sub-OUs only: not the OU itself, nor what is directly in it. */
 static bool
 is_above(const struct scope_from *from, const char *dn)
@@ -359,6 +368,8 @@ reader_take(void *arg, const struct scope_hit *none,
 	int rc;
 
 	(void)none;
+	if (r->any)
+		return r->fn(r->arg, NULL, entry, err);
 	if (r->from != NULL && !r->members) {
 		hit = place_hit(r->scope, r->from, entry);
 	} else {
@@ -467,6 +478,17 @@ scope_read_ids(struct scope *s, const struct id *ids, size_t count,
     const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
 {
 	struct scope_reader reader = {.scope = s, .fn = fn, .arg = arg};
+
+	return scope_batches_read(&reader, ids, count, attributes, err) < 0 ? -1
+									    : 0;
+}
+
+int
+scope_read_any(struct scope *s, const struct id *ids, size_t count,
+    const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
+{
+	struct scope_reader reader = {
+	    .scope = s, .any = true, .fn = fn, .arg = arg};
 
 	return scope_batches_read(&reader, ids, count, attributes, err) < 0 ? -1
 									    : 0;

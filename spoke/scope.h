@@ -28,6 +28,7 @@ struct scope_options {
 	/* Another place under the name of one that vanished is meant. */
 	bool repin;
 	bool wide; /* also entries without a mail address, to count them */
+	bool extended_dn; /* names come with ids, see search_options */
 };
 
 /* How an entry of the directory stands to the policy. */
@@ -92,6 +93,13 @@ int scope_find(struct scope *scope, const struct search_entry *entry,
 int scope_read_ids(struct scope *scope, const struct id *ids, size_t count,
     const char *const *attributes, scope_fn *fn, void *arg,
     struct err *err) ERR_WUR;
+
+/* The same without asking whether they belong; fn's hit is NULL. */
+int scope_read_any(struct scope *scope, const struct id *ids, size_t count,
+    const char *const *attributes, scope_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
+/* Does it lie in a subtree that an entry of `from` leaves out? */
+bool scope_excludes(const struct scope *scope, const char *dn);
 
 /* "OU OU=Staff,DC=north,DC=example", "search sales*": for people; and what
  * stands for it as a note's key (at most 63 characters with its NUL). */

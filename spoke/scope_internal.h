@@ -75,6 +75,7 @@ struct scope_reader {
 	/* The entry of `from` that finds it; NULL: each is asked for. */
 	const struct scope_from *from;
 	bool members; /* of its groups */
+	bool any;     /* no question: fn gets all */
 	scope_fn *fn;
 	void *arg;
 };

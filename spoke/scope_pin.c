@@ -43,7 +43,8 @@ scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
 	    .attributes = what->attributes,
 	    .reference = scope_referral_take,
 	    .reference_arg = s,
-	    .page_size = what->scope == SEARCH_BASE ? 0 : s->options.page_size};
+	    .page_size = what->scope == SEARCH_BASE ? 0 : s->options.page_size,
+	    .extended_dn = s->options.extended_dn};
 	const struct forest_context *context;
 	struct search *search = NULL;
 	struct search_entry entry;

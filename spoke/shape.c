@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "spoke/addresses.h"
+#include "spoke/references.h"
 
 /* PidTagDisplayTypeEx: may stand in an access control list. MS-OXOABK
  * 2.2.3.12. */
@@ -93,6 +94,17 @@ shape_kind_name(Galr__Kind kind)
 
 /* --- opening --- */
 
+/* Whom an entry names is read, and goes out otherwise than as a value. */
+static void
+names_want(struct shape *shape, const struct shape_options *options)
+{
+	const char *names[REFERENCES_NAMES_MAX];
+	size_t count = references_names(options->kind, options->policy, names);
+
+	for (size_t i = 0; i < count; i++)
+		attributes_want(shape->attributes, names[i]);
+}
+
 int
 shape_open(const struct shape_options *options, struct shape **out_shape,
     struct err *err)
@@ -113,6 +125,7 @@ shape_open(const struct shape_options *options, struct shape **out_shape,
 		shape_close(shape);
 		return err_prepend(err, "export \"%s\"", options->policy->name);
 	}
+	names_want(shape, options);
 	*out_shape = shape;
 	return 0;
 }

@@ -125,8 +125,9 @@ Galr__Kind dialect_entry_kind(
 /* The entry as an object with canonical names, in the order in which the server
  * gave them (object_encode() sorts). The arrays live in arena; names and values
  * may point into the entry, so that they end with the next search_step(). kind
- * is unspecified for what is no recipient. The id, object classes and the
- * provenance attribute are left out: policies find them in the raw entry. */
+ * is unspecified for what is no recipient. The id, object classes, the
+ * provenance attribute and the members of a group are left out: policies find
+ * them in the raw entry. */
 int dialect_read_object(const struct dialect *dialect,
     const struct search_entry *entry, struct arena *arena,
     struct object *out_object, struct err *err) ERR_WUR;

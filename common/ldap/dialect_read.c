@@ -4,6 +4,7 @@
 
 #include "common/base/buf.h"
 #include "common/ldap/dn.h"
+#include "common/ldap/reference.h"
 
 /* Attributes added to those of the entry: proxyAddresses. */
 #define EXTRA_ATTRIBUTES 1
@@ -136,6 +137,8 @@ is_internal(const struct dialect *dialect, const char *name)
 	       slice_name_equal(name, "objectGUID") ||
 	       slice_name_equal(name, "entryUUID") ||
 	       slice_name_equal(name, "msExchRecipientTypeDetails") ||
+	       slice_name_equal(name, "member") ||
+	       slice_name_equal(name, "uniqueMember") ||
 	       slice_name_equal(name, dialect->provenance);
 }
 
@@ -162,9 +165,24 @@ reading_add(struct reading *r, const char *name, const struct slice *values,
 		    (struct object_attribute){name, values, count};
 }
 
-static void
+/* Names without the ids that an extended search gives; NULL: no room. */
+static const struct slice *
+names_plain(const struct search_attribute *a, struct arena *arena)
+{
+	struct slice *plain;
+
+	if (a->value_count == 0 ||
+	    !slice_starts_case(a->values[0], SLICE_LIT("<GUID=")))
+		return a->values;
+	plain = arena_calloc(arena, a->value_count, sizeof(*plain));
+	for (size_t i = 0; plain != NULL && i < a->value_count; i++)
+		plain[i] = reference_name(a->values[i]);
+	return plain;
+}
+
+static int
 read_ad(const struct dialect *dialect, const struct search_entry *entry,
-    struct reading *r, struct object *out)
+    struct arena *arena, struct reading *r, struct object *out)
 {
 	size_t i;
 
@@ -175,10 +193,16 @@ read_ad(const struct dialect *dialect, const struct search_entry *entry,
 		out->kind = GALR__KIND__KIND_UNSPECIFIED;
 	for (i = 0; i < entry->attribute_count; i++) {
 		const struct search_attribute *a = &entry->attributes[i];
+		const struct slice *values;
 
-		if (!is_internal(dialect, a->name))
-			reading_add(r, a->name, a->values, a->value_count);
+		if (is_internal(dialect, a->name))
+			continue;
+		values = names_plain(a, arena);
+		if (values == NULL && a->value_count > 0)
+			return -1;
+		reading_add(r, a->name, values, a->value_count);
 	}
+	return 0;
 }
 
 /* cn has many values on OpenLDAP; the one that names the entry is meant. NULL
@@ -286,7 +310,7 @@ dialect_read_object(const struct dialect *dialect,
 	if (r.list == NULL)
 		rc = -1;
 	else if (dialect_is_ad(dialect))
-		read_ad(dialect, entry, &r, out_object);
+		rc = read_ad(dialect, entry, arena, &r, out_object);
 	else
 		rc = read_openldap(dialect, entry, arena, &r, out_object);
 	if (rc != 0)

@@ -8,18 +8,31 @@
 
 #define REPLICA_NOTE_KEY_MAX 63
 
-/* state starts with the root of nothing, SHA-256 of the empty string. The index
- * of tombstones comes first: in a file that is being built it stays empty. */
-const char replica_sql_tables[] =
-    "CREATE TABLE object ("
-    " rowid INTEGER PRIMARY KEY,"
-    " id BLOB NOT NULL,"
-    " version INTEGER NOT NULL,"
-    " deleted INTEGER NOT NULL,"
-    " hash BLOB NOT NULL,"
-    " length INTEGER NOT NULL,"
-    " body BLOB NOT NULL);"
-    "CREATE INDEX object_tombstone ON object (version) WHERE deleted = 1;"
+/* manager, members and along: at a source only, see replica_references. What is
+ * partial comes first: in a file that is being built it stays empty, or small,
+ * but for object_manager (replica_intake.c). */
+#define REPLICA_TABLE_OBJECT                                                   \
+	"CREATE TABLE object ("                                                \
+	" rowid INTEGER PRIMARY KEY,"                                          \
+	" id BLOB NOT NULL,"                                                   \
+	" version INTEGER NOT NULL,"                                           \
+	" deleted INTEGER NOT NULL,"                                           \
+	" hash BLOB NOT NULL,"                                                 \
+	" length INTEGER NOT NULL,"                                            \
+	" manager BLOB, members BLOB, along INTEGER,"                          \
+	" body BLOB NOT NULL);"                                                \
+	"CREATE INDEX object_tombstone ON object (version) WHERE deleted = 1;" \
+	"CREATE INDEX object_members ON object (rowid) "                       \
+	"WHERE members IS NOT NULL;"                                           \
+	"CREATE INDEX object_along ON object (rowid) WHERE along = "           \
+	"1;" REPLICA_INDEX_MANAGER
+#define REPLICA_INDEXES                                                        \
+	"CREATE INDEX object_id ON object (id, deleted, version, hash, "       \
+	"manager);"                                                            \
+	"CREATE INDEX object_version ON object (version, length);"
+
+/* state starts with the root of nothing, SHA-256 of the empty string. */
+const char replica_sql_tables[] = REPLICA_TABLE_OBJECT
     "CREATE TABLE checkpoint ("
     " version INTEGER PRIMARY KEY,"
     " root BLOB NOT NULL,"
@@ -39,13 +52,23 @@ const char replica_sql_tables[] =
     " x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',"
     " zeroblob(32), x'');";
 
-const char replica_sql_indexes[] =
-    "CREATE INDEX object_id ON object (id, deleted, version, hash);"
-    "CREATE INDEX object_version ON object (version, length);";
+const char replica_sql_indexes[] = REPLICA_INDEXES;
+
+/* Files of before had no references; a new one has nothing to copy. */
+static const char replica_sql_references[] =
+    "ALTER TABLE object RENAME TO former;"
+    "DROP INDEX object_id; DROP INDEX object_version;"
+    "DROP INDEX object_tombstone; DROP INDEX IF EXISTS object_manager;"
+    "DROP INDEX IF EXISTS object_members;"
+    "DROP INDEX IF EXISTS object_along;" REPLICA_TABLE_OBJECT
+    "INSERT INTO object (rowid, id, version, deleted, hash, length, body)"
+    " SELECT rowid, id, version, deleted, hash, length, body FROM former;"
+    "DROP TABLE former;" REPLICA_INDEXES;
 
 static const char *const replica_steps[] = {
     replica_sql_tables,
     replica_sql_indexes,
+    replica_sql_references,
 };
 
 const struct db_schema replica_schema = {

@@ -65,12 +65,53 @@ struct replica_changes {
  * a put or delete failed, finish fails. */
 int replica_intake_begin(struct replica *replica, enum replica_intake_mode mode,
     struct replica_intake **out_intake, struct err *err) ERR_WUR;
+/* Whom an object names in its directory, in the stream or not; kept at the
+ * source only, so that a body can follow when one of them enters or leaves. */
+struct replica_references {
+	const struct id *manager; /* NULL: none */
+	bool has_members;
+	struct slice members; /* ids, 16 bytes each */
+	bool along;           /* in the stream only as somebody's manager */
+};
+
 /* body: an ObjectBody. An id put twice in one intake is class bad data when
  * the bodies differ, else counts once. */
 int replica_intake_put(struct replica_intake *intake, const struct id *id,
     struct slice body, struct err *err) ERR_WUR;
+int replica_intake_put_with(struct replica_intake *intake, const struct id *id,
+    struct slice body, const struct replica_references *references,
+    struct err *err) ERR_WUR;
 int replica_intake_delete(struct replica_intake *intake, const struct id *id,
     struct err *err) ERR_WUR;
+/* An object keeps the state that it has: 1; 0: there is none; -1. */
+int replica_intake_keep(struct replica_intake *intake, const struct id *id,
+    struct err *err) ERR_WUR;
+/* Would it be in the stream after finish, as things are now? 1, 0, -1. */
+int replica_intake_has(struct replica_intake *intake, const struct id *id,
+    struct err *err) ERR_WUR;
+/* Gives an object that is in the stream another body, whether this intake saw
+ * it or not; its references stay. */
+int replica_intake_amend(struct replica_intake *intake, const struct id *id,
+    struct slice body, struct err *err) ERR_WUR;
+
+/* A live row as the intake has it now. Start with all 0; members and body are
+ * appended where they are not NULL. */
+struct replica_referrer {
+	int64_t rowid; /* the last one given */
+	struct id id;
+	bool along;
+	struct buf *members, *body;
+};
+/* The next object whose manager this is; the next with memberships; the next
+ * that is there only as a manager. 1, 0 at the end, -1. Rows may be amended,
+ * put and deleted in between. */
+int replica_intake_subordinate(struct replica_intake *intake,
+    const struct id *manager, struct replica_referrer *referrer,
+    struct err *err) ERR_WUR;
+int replica_intake_group(struct replica_intake *intake,
+    struct replica_referrer *referrer, struct err *err) ERR_WUR;
+int replica_intake_along(struct replica_intake *intake,
+    struct replica_referrer *referrer, struct err *err) ERR_WUR;
 /* What finish would do; for the guards before it. A full intake counts
  * everything not put so far as deleted. */
 int replica_intake_preview(struct replica_intake *intake,
@@ -156,6 +197,10 @@ int replica_cursor_open(struct replica *replica, uint64_t since,
 int replica_cursor_next(struct replica_cursor *cursor,
     struct section_object *out_object, struct err *err) ERR_WUR;
 void replica_cursor_close(struct replica_cursor *cursor);
+/* Is it live in what is committed, or in the intake that works in place? 1, 0,
+ * -1. Inside a full intake into an empty replica nothing is. */
+int replica_holds(
+    struct replica *replica, const struct id *id, struct err *err) ERR_WUR;
 /* 1 found and live, 0 not, -1 error. The body is appended to out. Inside a
  * full intake into an empty replica nothing is found. */
 int replica_get(struct replica *replica, const struct id *id, struct buf *out,

@@ -189,7 +189,7 @@ replica_delta_change(struct replica_job *job, const struct replica_row *row,
 	if (!row->deleted &&
 	    replica_row_length(db, row->rowid, &length, err) < 0)
 		return -1;
-	if (replica_row_update(db, row->rowid, object, hash, err) < 0)
+	if (replica_row_update(db, row->rowid, object, hash, NULL, err) < 0)
 		return -1;
 	job->meta.bytes = job->meta.bytes - length + object->body.len;
 	if (row->deleted)
@@ -225,7 +225,7 @@ replica_delta_object(struct replica_job *job,
 	if (!object.deleted)
 		job->changes.added++;
 	job->meta.bytes += object.body.len;
-	return replica_row_insert(job->replica->db, &object, hash, err);
+	return replica_row_insert(job->replica->db, &object, hash, NULL, err);
 }
 
 /* After a root that differs: should the copy here have decayed, say so in the
@@ -334,7 +334,7 @@ replica_full_fill(struct replica_job *job, struct replica_merge *merge,
 		crypto_sha256(object.body, hash);
 		if (replica_merge_count(job, merge, &object.id, hash, err) <
 			0 ||
-		    replica_row_insert(db, &object, hash, err) < 0)
+		    replica_row_insert(db, &object, hash, NULL, err) < 0)
 			return -1;
 		job->meta.bytes += object.body.len;
 	}

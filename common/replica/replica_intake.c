@@ -17,22 +17,8 @@
 /* Unseen rows are collected this many at a time before they change. */
 #define REPLICA_SWEEP_BATCH 1024
 
-struct replica_intake {
-	struct replica *replica;
-	enum replica_intake_mode mode;
-	struct db *db; /* replica->db, or the file being built */
-	bool build;    /* db is ours */
-	bool settled;  /* a build has its indexes and no duplicates */
-	bool poisoned; /* something failed: nothing may be published */
-	uint8_t *seen; /* one bit a rowid */
-	size_t seen_bytes;
-	uint64_t stamp; /* version of the rows that change */
-	uint64_t bytes; /* of live bodies, as it would be after finish */
-	struct replica_changes changes;
-};
-
-static bool
-replica_seen(const struct replica_intake *intake, int64_t rowid)
+bool
+replica_intake_seen(const struct replica_intake *intake, int64_t rowid)
 {
 	size_t byte = (size_t)rowid / 8;
 
@@ -44,7 +30,7 @@ replica_seen(const struct replica_intake *intake, int64_t rowid)
 }
 
 static void
-replica_seen_mark(struct replica_intake *intake, int64_t rowid)
+replica_intake_seen_mark(struct replica_intake *intake, int64_t rowid)
 {
 	size_t byte = (size_t)rowid / 8;
 
@@ -114,8 +100,7 @@ replica_intake_abort(struct replica_intake *intake)
 	replica_intake_free(intake);
 }
 
-/* Of a build: makes the indexes, and drops what came twice. */
-static int
+int
 replica_intake_settle(struct replica_intake *intake, struct err *err)
 {
 	uint8_t root[CRYPTO_HASH_LEN];
@@ -124,6 +109,8 @@ replica_intake_settle(struct replica_intake *intake, struct err *err)
 	if (intake->settled)
 		return 0;
 	if (db_exec(intake->db, replica_sql_indexes, err) < 0 ||
+	    (intake->managers &&
+		db_exec(intake->db, REPLICA_INDEX_MANAGER, err) < 0) ||
 	    replica_root_compute(intake->db, root, &count, &duplicates, err) <
 		0)
 		return -1;
@@ -159,28 +146,58 @@ replica_intake_twice(const struct id *id, const char *what, struct err *err)
 
 static int
 replica_intake_add(struct replica_intake *intake,
-    const struct section_object *object, const uint8_t *hash, struct err *err)
+    const struct section_object *object, const uint8_t *hash,
+    const struct replica_references *references, struct err *err)
 {
-	if (replica_row_insert(intake->db, object, hash, err) < 0)
+	/* Filled at the end, an index takes less than row by row. */
+	if (!intake->settled && !intake->managers && references != NULL &&
+	    references->manager != NULL) {
+		intake->managers = true;
+		if (db_exec(intake->db, "DROP INDEX object_manager", err) < 0)
+			return -1;
+	}
+	if (replica_row_insert(intake->db, object, hash, references, err) < 0)
 		return -1;
 	intake->changes.added++;
 	intake->bytes += object->body.len;
 	if (intake->settled)
-		replica_seen_mark(intake, db_last_rowid(intake->db));
+		replica_intake_seen_mark(intake, db_last_rowid(intake->db));
 	return 0;
+}
+
+/* The content stays; whom it names may not, without being in the content. */
+static int
+replica_intake_refer(struct replica_intake *intake,
+    const struct replica_row *row, const struct replica_references *references,
+    struct err *err)
+{
+	const struct id *manager =
+	    references == NULL ? NULL : references->manager;
+	int same =
+	    row->has_manager
+		? manager != NULL && id_compare(&row->manager, manager) == 0
+		: manager == NULL;
+
+	if (same && references != NULL && references->has_members)
+		same = replica_row_members_equal(
+		    intake->db, row->rowid, references->members, err);
+	if (same != 0)
+		return same < 0 ? -1 : 0;
+	return replica_row_refer(intake->db, row->rowid, references, err);
 }
 
 /* The row exists, as an object or a tombstone. */
 static int
 replica_intake_change(struct replica_intake *intake,
     const struct replica_row *row, const struct section_object *object,
-    const uint8_t *hash, struct err *err)
+    const uint8_t *hash, const struct replica_references *references,
+    struct err *err)
 {
 	bool same =
 	    !row->deleted && memcmp(row->hash, hash, CRYPTO_HASH_LEN) == 0;
 	uint64_t length = 0;
 
-	if (replica_seen(intake, row->rowid)) {
+	if (replica_intake_seen(intake, row->rowid)) {
 		if (same)
 			return 0;
 		return replica_intake_twice(&object->id,
@@ -188,15 +205,16 @@ replica_intake_change(struct replica_intake *intake,
 				 : " with different content",
 		    err);
 	}
-	replica_seen_mark(intake, row->rowid);
+	replica_intake_seen_mark(intake, row->rowid);
 	if (same) {
 		intake->changes.unchanged++;
-		return 0;
+		return replica_intake_refer(intake, row, references, err);
 	}
 	if (!row->deleted &&
 	    replica_row_length(intake->db, row->rowid, &length, err) < 0)
 		return -1;
-	if (replica_row_update(intake->db, row->rowid, object, hash, err) < 0)
+	if (replica_row_update(
+		intake->db, row->rowid, object, hash, references, err) < 0)
 		return -1;
 	intake->bytes = intake->bytes - length + object->body.len;
 	if (row->deleted)
@@ -208,7 +226,8 @@ replica_intake_change(struct replica_intake *intake,
 
 static int
 replica_intake_take(struct replica_intake *intake, const struct id *id,
-    struct slice body, struct err *err)
+    struct slice body, const struct replica_references *references,
+    struct err *err)
 {
 	struct section_object object = {
 	    .id = *id, .version = intake->stamp, .body = body};
@@ -231,18 +250,48 @@ replica_intake_take(struct replica_intake *intake, const struct id *id,
 	if (found < 0)
 		return -1;
 	if (found == 0)
-		return replica_intake_add(intake, &object, hash, err);
-	return replica_intake_change(intake, &row, &object, hash, err);
+		return replica_intake_add(
+		    intake, &object, hash, references, err);
+	return replica_intake_change(
+	    intake, &row, &object, hash, references, err);
 }
 
 int
 replica_intake_put(struct replica_intake *intake, const struct id *id,
     struct slice body, struct err *err)
 {
-	if (replica_intake_take(intake, id, body, err) == 0)
+	return replica_intake_put_with(intake, id, body, NULL, err);
+}
+
+int
+replica_intake_put_with(struct replica_intake *intake, const struct id *id,
+    struct slice body, const struct replica_references *references,
+    struct err *err)
+{
+	if (replica_intake_take(intake, id, body, references, err) == 0)
 		return 0;
 	intake->poisoned = true;
 	return -1;
+}
+
+int
+replica_intake_keep(
+    struct replica_intake *intake, const struct id *id, struct err *err)
+{
+	struct replica_row row;
+	int found;
+
+	/* Nothing was there before a build. */
+	if (intake->build)
+		return 0;
+	found = replica_row_find(intake->db, id, &row, err);
+	if (found <= 0 || row.deleted)
+		return found < 0 ? -1 : 0;
+	if (!replica_intake_seen(intake, row.rowid)) {
+		replica_intake_seen_mark(intake, row.rowid);
+		intake->changes.unchanged++;
+	}
+	return 1;
 }
 
 /* Makes a live row a tombstone. */
@@ -255,7 +304,8 @@ replica_intake_bury(
 	uint64_t length;
 
 	if (replica_row_length(intake->db, rowid, &length, err) < 0 ||
-	    replica_row_update(intake->db, rowid, &tombstone, NULL, err) < 0)
+	    replica_row_update(intake->db, rowid, &tombstone, NULL, NULL, err) <
+		0)
 		return -1;
 	intake->bytes -= length;
 	intake->changes.deleted++;
@@ -274,9 +324,9 @@ replica_intake_drop(
 	found = replica_row_find(intake->db, id, &row, err);
 	if (found <= 0 || row.deleted)
 		return found < 0 ? -1 : 0;
-	if (replica_seen(intake, row.rowid))
+	if (replica_intake_seen(intake, row.rowid))
 		return replica_intake_twice(id, ", put and deleted", err);
-	replica_seen_mark(intake, row.rowid);
+	replica_intake_seen_mark(intake, row.rowid);
 	return replica_intake_bury(intake, row.rowid, err);
 }
 
@@ -353,7 +403,7 @@ replica_intake_gone(struct replica_intake *intake, replica_id_fn *fn, void *arg,
 		/* What is gone by name bears our stamp; of a full read also
 		 * what it did not show. */
 		if (db_column_u64(stmt, 2) == 0 &&
-		    replica_seen(intake, db_column_i64(stmt, 0)))
+		    replica_intake_seen(intake, db_column_i64(stmt, 0)))
 			continue;
 		rc = id_from_slice(db_column_blob(stmt, 1), &id, err);
 		if (rc == 0)
@@ -391,7 +441,7 @@ replica_intake_collect(
 		struct slice id = db_column_blob(stmt, 1);
 		int64_t rowid = db_column_i64(stmt, 0);
 
-		if (replica_seen(intake, rowid) || id.len != ID_LEN)
+		if (replica_intake_seen(intake, rowid) || id.len != ID_LEN)
 			continue;
 		sweep->rowids[sweep->count++] = rowid;
 		if (sweep->count < REPLICA_SWEEP_BATCH)

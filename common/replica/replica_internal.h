@@ -43,6 +43,10 @@ struct replica {
 	struct replica_meta meta; /* as last read */
 };
 
+/* Who has a manager; in the order of managers. */
+#define REPLICA_INDEX_MANAGER                                                  \
+	"CREATE INDEX object_manager ON object (manager) "                     \
+	"WHERE manager IS NOT NULL;"
 extern const char replica_sql_tables[], replica_sql_indexes[];
 extern const struct db_schema replica_schema;
 
@@ -74,21 +78,58 @@ int replica_checkpoint_record(
 int replica_root_compute(struct db *db, uint8_t out_root[CRYPTO_HASH_LEN],
     uint64_t *out_count, uint64_t *out_duplicates, struct err *err) ERR_WUR;
 
+/* Taking in what a directory holds, see replica_intake.c. */
+struct replica_intake {
+	struct replica *replica;
+	enum replica_intake_mode mode;
+	struct db *db; /* replica->db, or the file being built */
+	bool build;    /* db is ours */
+	bool settled;  /* a build has its indexes and no duplicates */
+	bool managers; /* a build will need object_manager */
+	bool poisoned; /* something failed: nothing may be published */
+	uint8_t *seen; /* one bit a rowid */
+	size_t seen_bytes;
+	uint64_t stamp; /* version of the rows that change */
+	uint64_t bytes; /* of live bodies, as it would be after finish */
+	struct replica_changes changes;
+};
+
+/* Was that row put or deleted by this intake? */
+bool replica_intake_seen(const struct replica_intake *intake, int64_t rowid);
+/* Of a build: makes the indexes, and drops what came twice. */
+int replica_intake_settle(
+    struct replica_intake *intake, struct err *err) ERR_WUR;
+
 /* One row of object as the index knows it. */
 struct replica_row {
 	int64_t rowid;
 	bool deleted;
+	uint64_t version;
 	uint8_t hash[CRYPTO_HASH_LEN];
+	struct id manager;
+	bool has_manager;
 };
 /* 1 found (tombstones too), 0 not, -1. */
 int replica_row_find(struct db *db, const struct id *id,
     struct replica_row *out_row, struct err *err) ERR_WUR;
+/* references may be NULL: there are none. */
 int replica_row_insert(struct db *db, const struct section_object *object,
-    const uint8_t hash[CRYPTO_HASH_LEN], struct err *err) ERR_WUR;
+    const uint8_t hash[CRYPTO_HASH_LEN],
+    const struct replica_references *references, struct err *err) ERR_WUR;
 /* deleted: the row becomes a tombstone. */
 int replica_row_update(struct db *db, int64_t rowid,
     const struct section_object *object, const uint8_t hash[CRYPTO_HASH_LEN],
+    const struct replica_references *references, struct err *err) ERR_WUR;
+/* A row whose content stays. */
+int replica_row_refer(struct db *db, int64_t rowid,
+    const struct replica_references *references, struct err *err) ERR_WUR;
+/* Another body under the same references. */
+int replica_row_rewrite(struct db *db, int64_t rowid,
+    const struct section_object *object, const uint8_t hash[CRYPTO_HASH_LEN],
     struct err *err) ERR_WUR;
+/* Does the row have these memberships? 1, 0, -1. */
+int replica_row_members_equal(struct db *db, int64_t rowid,
+    struct slice members, struct err *err) ERR_WUR;
 /* Bytes of the live body of that row, for the totals. */
 int replica_row_length(struct db *db, int64_t rowid, uint64_t *out_length,
     struct err *err) ERR_WUR;

@@ -17,12 +17,12 @@ replica_row_find(struct db *db, const struct id *id,
     struct replica_row *out_row, struct err *err)
 {
 	struct db_stmt *stmt;
-	struct slice hash;
+	struct slice hash, manager;
 	int rc;
 
 	if (db_prepare(db,
-		"SELECT rowid, deleted, hash FROM object INDEXED BY object_id "
-		"WHERE id = ?1",
+		"SELECT rowid, deleted, hash, version, manager "
+		"FROM object INDEXED BY object_id WHERE id = ?1",
 		&stmt, err) < 0)
 		return -1;
 	db_bind_blob_static(stmt, 1, id_slice(id));
@@ -33,6 +33,11 @@ replica_row_find(struct db *db, const struct id *id,
 	out_row->deleted = db_column_i64(stmt, 1) != 0;
 	memset(out_row->hash, 0, sizeof(out_row->hash));
 	hash = db_column_blob(stmt, 2);
+	out_row->version = db_column_u64(stmt, 3);
+	manager = db_column_blob(stmt, 4);
+	out_row->has_manager = manager.len == ID_LEN;
+	if (out_row->has_manager)
+		memcpy(out_row->manager.bytes, manager.data, ID_LEN);
 	if (out_row->rowid <= 0 ||
 	    (!out_row->deleted && hash.len != CRYPTO_HASH_LEN))
 		rc = replica_row_damaged(db, "row of an object", err);
@@ -80,24 +85,81 @@ replica_row_bind(struct db_stmt *stmt, const struct section_object *object,
 	db_bind_blob_static(stmt, 5, body);
 }
 
+/* Binds at, at + 1, at + 2: manager, members, along. NULL: none. */
+static void
+replica_row_bind_references(
+    struct db_stmt *stmt, int at, const struct replica_references *r)
+{
+	if (r != NULL && r->manager != NULL)
+		db_bind_blob_static(stmt, at, id_slice(r->manager));
+	else
+		db_bind_null(stmt, at);
+	if (r != NULL && r->has_members)
+		db_bind_blob_static(stmt, at + 1, r->members);
+	else
+		db_bind_null(stmt, at + 1);
+	if (r != NULL && r->along)
+		db_bind_i64(stmt, at + 2, 1);
+	else
+		db_bind_null(stmt, at + 2);
+}
+
 int
 replica_row_insert(struct db *db, const struct section_object *object,
-    const uint8_t hash[CRYPTO_HASH_LEN], struct err *err)
+    const uint8_t hash[CRYPTO_HASH_LEN],
+    const struct replica_references *references, struct err *err)
 {
 	struct db_stmt *stmt;
 
 	if (db_prepare(db,
-		"INSERT INTO object (version, deleted, hash, length, body, id) "
-		"VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		"INSERT INTO object (version, deleted, hash, length, body, "
+		"id, manager, members, along) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 		&stmt, err) < 0)
 		return -1;
 	replica_row_bind(stmt, object, hash);
 	db_bind_blob_static(stmt, 6, id_slice(&object->id));
+	replica_row_bind_references(stmt, 7, references);
 	return db_run(stmt, err);
 }
 
 int
 replica_row_update(struct db *db, int64_t rowid,
+    const struct section_object *object, const uint8_t hash[CRYPTO_HASH_LEN],
+    const struct replica_references *references, struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(db,
+		"UPDATE object SET version = ?1, deleted = ?2, hash = ?3, "
+		"length = ?4, body = ?5, manager = ?7, members = ?8, "
+		"along = ?9 WHERE rowid = ?6",
+		&stmt, err) < 0)
+		return -1;
+	replica_row_bind(stmt, object, hash);
+	db_bind_i64(stmt, 6, rowid);
+	replica_row_bind_references(stmt, 7, references);
+	return db_run(stmt, err);
+}
+
+int
+replica_row_refer(struct db *db, int64_t rowid,
+    const struct replica_references *references, struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(db,
+		"UPDATE object SET manager = ?2, members = ?3, along = ?4 "
+		"WHERE rowid = ?1",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_i64(stmt, 1, rowid);
+	replica_row_bind_references(stmt, 2, references);
+	return db_run(stmt, err);
+}
+
+int
+replica_row_rewrite(struct db *db, int64_t rowid,
     const struct section_object *object, const uint8_t hash[CRYPTO_HASH_LEN],
     struct err *err)
 {
@@ -111,6 +173,31 @@ replica_row_update(struct db *db, int64_t rowid,
 	replica_row_bind(stmt, object, hash);
 	db_bind_i64(stmt, 6, rowid);
 	return db_run(stmt, err);
+}
+
+int
+replica_row_members_equal(
+    struct db *db, int64_t rowid, struct slice members, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(db,
+		"SELECT members IS NOT NULL AND members = ?2 FROM object "
+		"WHERE rowid = ?1",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_i64(stmt, 1, rowid);
+	db_bind_blob_static(stmt, 2, members);
+	rc = db_step(stmt, err);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return replica_row_damaged(
+		    db, "an index entry without row", err);
+	rc = db_column_i64(stmt, 0) != 0;
+	db_reset(stmt);
+	return rc;
 }
 
 struct replica_root {

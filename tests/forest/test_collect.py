@@ -31,6 +31,7 @@ POLICY = '''export: ( {{
 	feed = "{feed}";
 	proof = "{proof}";
 	max_delete_percent = 100;
+	{more}
 }} );
 '''
 
@@ -41,8 +42,10 @@ RESIDENT = 'Resident '
 class Source:
     """An export policy over two units, one of them with a hole."""
 
-    def __init__(self, directory, tmp_path, feed, who=None, secret=None):
+    def __init__(self, directory, tmp_path, feed, who=None, secret=None,
+                 more=''):
         self.directory, self.home = directory, str(tmp_path)
+        self.more = more
         self.second = self.unit('Second', directory.base)
         self.inner = self.unit('Inner', directory.staff)
         self.hole = self.unit('Secret', directory.staff)
@@ -63,7 +66,7 @@ class Source:
                   'w') as out:
             out.write(POLICY.format(
                 staff=self.directory.staff, second=self.second,
-                secret=self.hole, feed=feed, proof=proof))
+                secret=self.hole, feed=feed, proof=proof, more=self.more))
 
     def unit(self, name, parent):
         dn = 'OU=%s,%s' % (name, parent)

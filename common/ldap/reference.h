@@ -1,0 +1,43 @@
+/*
+ * Attributes that name other entries (manager, member), as ids. Active
+ * Directory gives the id beside the name when a search asks with extended_dn;
+ * elsewhere names are resolved, many at a time, and remembered.
+ */
+#ifndef COMMON_LDAP_REFERENCE_H
+#define COMMON_LDAP_REFERENCE_H
+
+#include "common/ldap/dialect.h"
+
+/* Must a search ask with extended_dn, so that ids come with the names? */
+bool reference_is_extended(const struct dialect *dialect);
+/* The id in a value of an extended search: "<GUID=...>;<SID=...>;DN", MS-ADTS
+ * 3.1.1.3.4.1.5; the GUID in hexadecimal (option 0) or as text (option 1).
+ * false: there is none. */
+bool reference_id(
+    const struct dialect *dialect, struct slice value, struct id *out_id);
+/* The name in such a value, within it; a plain name is itself. */
+struct slice reference_name(struct slice value);
+/* Stands for a name that no entry has: 16 bytes of its normalised form's hash,
+ * so that the entry is known when it comes. */
+void reference_unresolved(struct slice name, struct id *out_id);
+
+/* Names and their ids, at most 65,536: then it starts anew. */
+struct reference_cache;
+struct reference_context {
+	const char *dn; /* of a naming context */
+	struct session *session;
+};
+/* The list is copied, what it names is borrowed. */
+struct reference_cache *reference_cache_new(const struct dialect *dialect,
+    const struct reference_context *contexts, size_t count);
+/* NULL is legal. */
+void reference_cache_free(struct reference_cache *cache);
+/* NULL: not known yet. Valid until the next resolution. */
+const struct id *reference_cache_find(
+    const struct reference_cache *cache, struct slice name);
+/* Asks for those that are not known. A name that no entry has, or that the
+ * account may not see, gets what reference_unresolved() gives. */
+int reference_cache_resolve(struct reference_cache *cache,
+    const struct slice *names, size_t count, struct err *err) ERR_WUR;
+
+#endif

@@ -1,0 +1,228 @@
+"""Managers and members are carried as ids of objects of the same stream."""
+
+import os
+import sqlite3
+
+import pytest
+from test_collect import Source, tidy  # noqa: F401 a fixture
+
+MANAGER, MEMBERS, ALONG = 5, 6, 7
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def fields(data):
+    """The top-level fields of a protobuf message."""
+    at, found = 0, {}
+    while at < len(data):
+        tag, at = varint(data, at)
+        value, at = varint(data, at)
+        if tag & 7 == 2:
+            value, at = data[at:at + value], at + value
+        found.setdefault(tag >> 3, []).append(value)
+    return found
+
+
+class Stream:
+    """What a source's replica holds: bodies by the name in front of the DN."""
+
+    def __init__(self, source, replica='own.db'):
+        path = os.path.join(source.home, replica)
+        with sqlite3.connect(path) as db:
+            rows = db.execute('SELECT id, body FROM object '
+                              'WHERE deleted = 0').fetchall()
+        self.names, self.bodies = {}, {}
+        for oid, body in rows:
+            found = fields(body)
+            dn = found[2][0].decode()
+            name = dn.split(',')[0].split('=')[1]
+            self.names[oid], self.bodies[name] = name, found
+
+    def manager(self, name):
+        ids = self.bodies[name].get(MANAGER)
+        return self.names[ids[0]] if ids else None
+
+    def members(self, name):
+        """None: not carried."""
+        if MEMBERS not in self.bodies[name]:
+            return None
+        data = self.bodies[name][MEMBERS][0]
+        return sorted(self.names[data[i:i + 16]]
+                      for i in range(0, len(data), 16))
+
+    def along(self):
+        return sorted(name for name, body in self.bodies.items()
+                      if ALONG in body)
+
+    def everyone(self):
+        return sorted(self.bodies)
+
+
+class Company(Source):
+    """Staff goes out; Board does not, but for managers."""
+
+    def __init__(self, directory, tmp_path, feed='auto', more='',
+                 who=None, secret=None):
+        super().__init__(directory, tmp_path, feed, who, secret,
+                         more or 'manager = true;')
+        self.board = self.unit('Board', directory.base)
+        self.person('Resident', second=True)
+
+    def person(self, name, board=False, second=False, **more):
+        place = (self.board if board else
+                 self.second if second else self.directory.staff)
+        mail = name.lower().replace(' ', '.') + '@north.example'
+        entry = {'cn': name, 'sn': name, 'mail': mail}
+        if hasattr(self.directory, 'add_group'):
+            entry.update({'objectClass': 'user', 'mailNickname': name.lower(),
+                          'sAMAccountName': name,
+                          'proxyAddresses': ['SMTP:' + mail]})
+        else:
+            entry['objectClass'] = 'inetOrgPerson'
+        entry.update(more)
+        return self.directory.add('CN=%s,%s' % (name, place), entry)
+
+    def same(self):
+        """Reads what was touched; a reader of everything finds the same."""
+        seen = self.read()
+        truth = self.truth()
+        assert not seen['whole'], self.log
+        assert seen['root'] == truth, self.log
+        return Stream(self)
+
+
+@pytest.fixture
+def company(tidy, tmp_path):  # noqa: F811
+    made = []
+
+    def make(directory=None, **more):
+        directory = directory or tidy['north']
+        directory.empty(directory.staff)
+        made.append(Company(directory, tmp_path, **more))
+        return made[-1]
+    yield make
+    for source in made:
+        for unit in (source.board, source.second):
+            source.directory.empty(unit)
+            source.directory.delete(unit)
+
+
+FEEDS = ['dirsync', 'usn', 'syncrepl']
+
+
+@pytest.fixture(params=FEEDS)
+def anywhere(request, company):
+    """A company on each kind of directory, with each feed."""
+    def make(**more):
+        if request.param == 'syncrepl':
+            return company(request.getfixturevalue('openldap'),
+                           feed=request.param, **more)
+        return company(feed=request.param, **more)
+    return make
+
+
+def test_a_manager_comes_along_and_goes(anywhere):
+    c = anywhere()
+    d = c.directory
+    boss = c.person('Boss', board=True)
+    chief = c.person('Chief', board=True)
+    d.modify(boss, manager=chief)
+    first = c.person('First', manager=boss)
+    second = c.person('Second', manager=boss)
+    c.person('Third', manager=first)
+    assert c.read()['whole']
+    s = Stream(c)
+    assert s.everyone() == ['Boss', 'First', 'Resident', 'Second', 'Third']
+    assert s.along() == ['Boss']
+    assert [s.manager(n) for n in ('First', 'Second', 'Third', 'Boss')] == [
+        'Boss', 'Boss', 'First', None]
+    # what changes of him is told
+    d.modify(boss, title='President')
+    s = c.same()
+    assert b'President' in b''.join(s.bodies['Boss'][4])
+    # renamed: nobody else changes where names come with ids
+    d.rename(boss, 'CN=Bigboss')
+    boss = 'CN=Bigboss,' + c.board
+    if d.__class__.__name__ == 'Slapd':
+        s = c.same()
+        assert s.along() == [] and s.manager('First') is None
+        d.modify(first, manager=boss)
+        d.modify(second, manager=boss)
+    s = c.same()
+    assert s.along() == ['Bigboss'] and s.manager('Second') == 'Bigboss'
+    # the last subordinate decides
+    d.modify(first, manager=None)
+    assert c.same().along() == ['Bigboss']
+    d.modify(second, manager=chief)
+    s = c.same()
+    assert s.along() == ['Chief'] and s.manager('Second') == 'Chief'
+    d.delete(second)
+    assert c.same().along() == []
+    # his own manager is carried when he is there for another reason
+    d.modify(first, manager=boss)
+    c.person('Fourth', manager=chief)
+    s = c.same()
+    assert s.along() == ['Bigboss', 'Chief']
+    if d.__class__.__name__ != 'Slapd':
+        assert s.manager('Bigboss') == 'Chief'
+
+
+def test_who_hides_does_not_come_along(anywhere):
+    c = anywhere()
+    d = c.directory
+    boss = c.person('Boss', board=True)
+    c.person('First', manager=boss)
+    c.read()
+    assert Stream(c).manager('First') == 'Boss'
+    for change in ([{'msExchHideFromAddressLists': 'TRUE'},
+                    {'extensionAttribute3': 'NoGALsync'}]
+                   if hasattr(d, 'add_group') else []) + [{'mail': None}]:
+        if hasattr(d, 'add_group') and 'mail' in change:
+            change['proxyAddresses'] = None
+        d.modify(boss, **change)
+        s = c.same()
+        assert s.everyone() == ['First', 'Resident'], change
+        assert s.manager('First') is None
+        # a whole reading finds the same
+        assert c.read('full')['modified'] == 0
+        back = {name: None for name in change}
+        if 'mail' in change:
+            back['mail'] = 'boss@north.example'
+        if 'proxyAddresses' in change:
+            back['proxyAddresses'] = ['SMTP:boss@north.example']
+        d.modify(boss, **back)
+        s = c.same()
+        assert s.along() == ['Boss'] and s.manager('First') == 'Boss'
+    # out of the policy's places by an exclusion: he stays out
+    d.rename(boss, 'CN=Boss', c.hole)
+    if hasattr(d, 'add_group'):
+        assert c.same().along() == []
+    d.delete('CN=Boss,' + c.hole)
+    assert c.same().everyone() == ['First', 'Resident']
+
+
+def test_a_manager_who_is_chosen_later(anywhere):
+    c = anywhere()
+    d = c.directory
+    boss = c.person('Boss', board=True)
+    first = c.person('First', manager=boss)
+    c.read()
+    d.rename(boss, 'CN=Boss', d.staff)
+    if not hasattr(d, 'add_group'):
+        d.modify(first, manager='CN=Boss,' + d.staff)
+    s = c.same()
+    assert s.along() == [] and s.manager('First') == 'Boss'
+    d.rename('CN=Boss,' + d.staff, 'CN=Boss', c.board)
+    if not hasattr(d, 'add_group'):
+        d.modify(first, manager=boss)
+    s = c.same()
+    assert s.along() == ['Boss'] and s.manager('First') == 'Boss'
