@@ -10,7 +10,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, 'deploy'))
 
-from testbed import net, samba_forest, slapd, tls  # noqa: E402
+from testbed import net, samba_family, samba_forest, slapd, tls  # noqa: E402
 
 
 @pytest.fixture(scope='session')
@@ -65,3 +65,24 @@ def openldap(scratch, block, authority):
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope='session')
+def uplands(scratch, block, authority):
+    """A second slapd, with the naming context dc=uplands,dc=example."""
+    server = slapd.Slapd('uplands', block.address(17), authority, scratch)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope='session')
+def family(scratch, block, authority):
+    """A forest of two domains, trunk.example and child.trunk.example."""
+    made = samba_family.Family('trunk', [block.address(21), block.address(22)],
+                               authority, scratch)
+    try:
+        yield made.start()
+    finally:
+        made.stop()

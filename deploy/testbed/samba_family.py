@@ -9,6 +9,8 @@ from . import samba_child_settings, samba_forest
 
 BUILDER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                        'samba_child_template.py')
+ADDRESSES = ('mail', 'mailNickname', 'proxyAddresses', 'targetAddress',
+             'legacyExchangeDN')
 
 
 class Child(samba_forest.Samba):
@@ -77,8 +79,7 @@ class Family:
     def replicate(self, dn):
         """Puts an entry of the child into the root's catalogue, as a global
         catalogue has it: of these attributes only, under the same name."""
-        names = ('objectClass', 'cn', 'displayName', 'mail', 'mailNickname',
-                 'proxyAddresses', 'targetAddress', 'legacyExchangeDN')
+        names = ('objectClass', 'cn', 'displayName') + ADDRESSES
         parent = dn.split(',', 1)[1]
         if not self.root.search(self.child.base, '(distinguishedName=%s)' %
                                 parent, ['1.1']):
@@ -87,3 +88,10 @@ class Family:
         self.root.add(dn, {
             name: entry[name] if name != 'objectClass' else 'contact'
             for name in names if name in entry})
+
+    def forget(self):
+        """Takes the addresses out of the catalogue again. (That context has
+        no place for deleted objects, so that nothing can be deleted there.)"""
+        for dn in self.root.search(self.child.base, '(objectClass=contact)',
+                                   ['1.1']):
+            self.root.modify(dn, **dict.fromkeys(ADDRESSES))

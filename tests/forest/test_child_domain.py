@@ -1,23 +1,11 @@
 """An Active Directory forest of two domains: found, read and followed at a
 controller each, and the global catalogue."""
 
-import os
-
 import pytest
-from testbed import dns, samba_family
+from testbed import dns
 from testbed.reader import Reader, domain, ou, uris
 
 MARK = 'filter = "(description=harbour)";'
-
-
-@pytest.fixture(scope='module')
-def family(scratch, block, authority):
-    made = samba_family.Family('trunk', [block.address(21), block.address(22)],
-                               authority, scratch)
-    try:
-        yield made.start()
-    finally:
-        made.stop()
 
 
 @pytest.fixture

@@ -4,18 +4,8 @@ what happens when a server is gone, and how servers are found."""
 import os
 
 import pytest
-from testbed import dns, slapd
+from testbed import dns
 from testbed.reader import Reader, domain, ou, uris
-
-
-@pytest.fixture(scope='module')
-def uplands(scratch, block, authority):
-    """A second slapd, with the naming context dc=uplands,dc=example."""
-    server = slapd.Slapd('uplands', block.address(17), authority, scratch)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 @pytest.fixture
