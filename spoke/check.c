@@ -48,6 +48,19 @@ check_say(struct check *c, enum check_grade grade, const char *what,
 	buf_fini(&text);
 }
 
+/* A name that nobody bears may be a mistake, or a member to come. */
+static void
+check_audience(struct check *c, const struct export_policy *p)
+{
+	for (size_t i = 0; c->spoke.registry != NULL && i < p->audience_count;
+	     i++)
+		if (registry_find(c->spoke.registry, p->audience[i]) == NULL)
+			check_say(c, CHECK_WARNING, p->name,
+			    "%s in its audience is no member of the realm (see "
+			    "galspoke members)",
+			    p->audience[i]);
+}
+
 static void
 check_identity(struct check *c)
 {
@@ -68,6 +81,7 @@ check_identity(struct check *c)
 			check_say(c, CHECK_PROBLEM, p->name,
 			    "tag \"%s\" must start with %s/", p->tag,
 			    c->spoke.identity.member);
+		check_audience(c, p);
 	}
 }
 

@@ -114,6 +114,9 @@ static const struct conf_row spoke_rows[] = {
 	.text = "30s", .min = 0, .max = CLOCK_HOUR_MS},
     {"directory", CONF_GROUP, CONF_FIELD(struct spoke_conf, directory),
 	.table = &conf_directory_table, .required = true},
+    {"member_groups", CONF_GROUPS, CONF_FIELD(struct spoke_conf, member_groups),
+	CONF_COUNT(struct spoke_conf, member_group_count),
+	.table = &conf_member_group_table, .max = SPOKE_CONF_LIST_MAX},
     {"export", CONF_GROUPS, CONF_FIELD(struct spoke_conf, exports),
 	CONF_COUNT(struct spoke_conf, export_count),
 	.table = &conf_export_table, .max = SPOKE_CONF_POLICIES_MAX},
@@ -278,7 +281,8 @@ spoke_conf_load(const char *path, struct spoke_conf **out_conf, struct err *err)
 	conf->arena = arena;
 	conf->path = arena_strdup(arena, path);
 	if (policies_load(conf, err) < 0 || names_check(conf, err) < 0 ||
-	    tags_complete(conf, err) < 0 || tags_check(conf, err) < 0)
+	    tags_complete(conf, err) < 0 || tags_check(conf, err) < 0 ||
+	    conf_audience_expand(conf, err) < 0)
 		goto fail;
 	*out_conf = conf;
 	return 0;

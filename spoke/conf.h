@@ -121,8 +121,12 @@ struct export_policy {
 	enum export_groups groups;
 	bool nested;
 	unsigned depth;
-	const char *const *audience; /* member names; none: all */
+	/* Members, with those of the groups that it names, in one order; none:
+	 * all. Of groups only the names. */
+	const char *const *audience;
 	size_t audience_count;
+	const char *const *audience_groups;
+	size_t audience_group_count;
 	bool hidden;                /* E8: hidden objects too */
 	const char *mark;           /* E9: "NoGALsync"; "" switches it off */
 	const char *mark_attribute; /* where the mark may stand too; NULL */
@@ -184,6 +188,13 @@ struct import_policy {
 	int64_t proof_ms;
 };
 
+/* Members under one name, for audiences: "@name". */
+struct member_group {
+	const char *name;
+	const char *const *members;
+	size_t member_count;
+};
+
 struct spoke_conf {
 	const char *path;     /* of spoke.conf */
 	const char *name;     /* member name; NULL: the one given at join */
@@ -195,6 +206,8 @@ struct spoke_conf {
 	uint64_t spool_quota;      /* bytes */
 	int64_t wait_ms;           /* for the hub in one-shot runs */
 	struct spoke_directory directory;
+	const struct member_group *member_groups;
+	size_t member_group_count;
 	const struct export_policy *exports;
 	size_t export_count;
 	const struct import_policy *imports;

@@ -193,7 +193,7 @@ static const struct conf_row export_rows[] = {
     {"depth", CONF_INT, CONF_FIELD(struct export_policy, depth), .text = "16",
 	.min = 1, .max = SPOKE_CONF_DEPTH_MAX},
     {"audience", CONF_STRINGS, CONF_FIELD(struct export_policy, audience),
-	CONF_COUNT(struct export_policy, audience_count),
+	CONF_COUNT(struct export_policy, audience_count), .min = 1,
 	.max = LIMIT_AUDIENCE},
     {"hidden", CONF_BOOL, CONF_FIELD(struct export_policy, hidden),
 	.text = "false"},

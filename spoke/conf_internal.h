@@ -6,6 +6,11 @@
 
 extern const struct conf_table conf_directory_table;
 extern const struct conf_table conf_export_table;
+extern const struct conf_table conf_member_group_table;
+
+/* Replaces the groups in audiences by their members. Class config when there is
+ * no such group, or two of one name. */
+int conf_audience_expand(struct spoke_conf *conf, struct err *err) ERR_WUR;
 
 /* conf_check_fn: a policy or member name, a distinguished name. */
 int conf_check_name(

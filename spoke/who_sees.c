@@ -77,18 +77,27 @@ members_tell(struct who *w, const struct manifest *m)
 		buf_add_str(&w->out, first ? "nobody\n" : "\n");
 }
 
+/* The groups are the policy's as it is now; the members were signed. */
 static void
-stream_tell(struct who *w, const char *stream, const struct manifest *m)
+stream_tell(
+    struct who *w, const struct export_policy *policy, const struct manifest *m)
 {
 	if (w->json) {
 		buf_addf(&w->out, "%s{\"stream\":", w->any ? "," : "");
-		buf_add_json(&w->out, slice_str(stream));
-		buf_addf(&w->out, ",\"everybody\":%s,\"members\":[",
+		buf_add_json(&w->out, slice_str(policy->name));
+		buf_addf(&w->out, ",\"everybody\":%s,\"groups\":[",
 		    m->audience_count == 0 ? "true" : "false");
+		for (size_t i = 0; i < policy->audience_group_count; i++)
+			member_add(w, policy->audience_groups[i], i == 0);
+		buf_add_str(&w->out, "],\"members\":[");
 	} else {
-		buf_addf(&w->out, "%s (%s): ", stream,
+		buf_addf(&w->out, "%s (%s", policy->name,
 		    m->audience_count == 0 ? "all members"
 					   : "named members only");
+		for (size_t i = 0; i < policy->audience_group_count; i++)
+			buf_addf(&w->out, "%s@%s", i == 0 ? ", by " : ", ",
+			    policy->audience_groups[i]);
+		buf_add_str(&w->out, "): ");
 	}
 	members_tell(w, m);
 	w->any = true;
@@ -123,7 +132,7 @@ stream_look(struct who *w, const struct export_policy *policy, struct err *err)
 		rc = manifest_open(buf_slice(&text), w->spoke.registry,
 		    INT64_MAX / 2, arena, &manifest, err);
 	if (rc == 0 && has)
-		stream_tell(w, policy->name, &manifest);
+		stream_tell(w, policy, &manifest);
 out:
 	buf_fini(&text);
 	arena_free(arena);

@@ -1,5 +1,7 @@
 """Who receives somebody: the audience, and who-sees on both sides."""
 
+from testbed.star import staff_mails
+
 
 def test_audience(star, clean):
     clean['north'].populate(3)
@@ -27,3 +29,67 @@ def test_audience(star, clean):
     assert sorted(star.hub.json('who-sees', mails[0])[0]['members']) == [
         'SOUTH', 'WEST']
     assert 'nobody' in star.hub.do('who-sees', 'x@north.example').out
+
+
+def group(spoke, *members):
+    """member_groups in the source's own configuration."""
+    with open(spoke.conf) as f:
+        kept = [line for line in f if not line.startswith('member_groups')]
+    with open(spoke.conf, 'w') as out:
+        out.write(''.join(kept) + 'member_groups = ( { name = "near"; '
+                  'members = [ %s ]; } );\n' % ', '.join(
+                      '"%s"' % name for name in members))
+
+
+def test_groups_of_members(star, clean):
+    """The source alone says who is in a group; the hub wraps for nobody
+    else, and a change is a version of its own."""
+    clean['north'].populate(3)
+    north = star.spoke('north', clean['north'],
+                       export_extra='audience = [ "@near" ];')
+    said = north.do('init', expect=1).text
+    assert 'there is no group "near"' in said, said
+    group(north, 'SOUTH', 'NOBODY')
+    north.do('init')
+    north.do('join', star.hub.invite('NORTH', ['north.example']))
+    south = star.join('south', clean['south'])
+    west = star.join('west', clean['west'])
+    mails = staff_mails(clean['north'])
+    star.sync()
+    star.sync()
+    star.expect(south, mails)
+    star.expect(west, [])
+    assert not west.json('status')['streams']
+    said = north.do('check', expect=4).out
+    assert 'NOBODY in its audience is no member' in said, said
+    row, = north.json('who-sees', mails[0])
+    assert row['members'] == ['SOUTH'] and row['groups'] == ['near']
+    assert 'by @near): SOUTH' in north.do('who-sees', mails[0]).out
+    assert star.hub.json('who-sees', mails[0])[0]['members'] == ['SOUTH']
+    # nothing was written in the directory, and yet it is another version
+    version = stream(star)['version']
+    north.export()
+    assert stream(star)['version'] == version
+    group(north, 'NOBODY', 'SOUTH', 'SOUTH')
+    north.export()
+    assert stream(star)['version'] == version
+    group(north, 'WEST')
+    north.export()
+    assert stream(star)['version'] > version
+    assert north.json('who-sees', mails[0])[0]['members'] == ['WEST']
+    star.eventually(lambda: hub_shows(star, mails[0], ['WEST']))
+    star.sync()
+    star.sync()
+    star.expect(west, mails)
+    # what was withdrawn waits for the operator there
+    star.expect(south, mails)
+
+
+def stream(star):
+    row, = [row for row in star.hub.json('streams')['streams']
+            if row['member'] == 'NORTH']
+    return row
+
+
+def hub_shows(star, mail, members):
+    assert star.hub.json('who-sees', mail)[0]['members'] == members

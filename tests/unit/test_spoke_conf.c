@@ -284,6 +284,71 @@ test_groups(void **state)
 	spoke_conf_free(conf);
 }
 
+#define EUROPE                                                                 \
+	"member_groups = ( { name = \"Europe\";"                               \
+	" members = [ \"WEST\", \"South\", \"EAST\" ]; } );\n"
+
+static void
+refused_audience(const char *more, const char *audience, const char *words)
+{
+	char text[1024], policy[1024];
+
+	(void)snprintf(
+	    text, sizeof(text), "name = \"NORTH\";\n%s%s", DIRECTORY, more);
+	(void)snprintf(policy, sizeof(policy),
+	    "export: ( { name = \"a\"; audience = [ %s ]; " FROM " } );",
+	    audience);
+	refused(text, policy, words);
+}
+
+/* Groups are the source's own; they never become nobody, which is all. */
+static void
+test_audience_of_groups(void **state)
+{
+	static const char *const want[] = {"EAST", "FAR", "South", "WEST"};
+	const struct export_policy *p;
+	struct spoke_conf *conf;
+	struct err err;
+
+	(void)state;
+	conf = load("name = \"NORTH\";\n" DIRECTORY EUROPE,
+	    "export: ( { name = \"a\"; audience = [ \"FAR\", \"@europe\","
+	    " \"SOUTH\", \"@EUROPE\" ]; " FROM " },\n"
+	    "{ name = \"b\"; " FROM " } );",
+	    &err);
+	if (conf == NULL)
+		fail_msg("%s", err.message);
+	p = spoke_conf_export(conf, "a");
+	assert_int_equal(p->audience_count, 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_string_equal(strcasecmp(want[i], p->audience[i]) == 0
+					? want[i]
+					: p->audience[i],
+		    want[i]);
+	assert_int_equal(p->audience_group_count, 1);
+	assert_string_equal(p->audience_groups[0], "Europe");
+	p = spoke_conf_export(conf, "b");
+	assert_int_equal(p->audience_count, 0);
+	spoke_conf_free(conf);
+	refused_audience(
+	    EUROPE, "\"@asia\"", "there is no group \"asia\": name it in");
+	refused_audience(EUROPE, "\"@\"", "there is no group");
+	refused_audience("", "\"no one\"", "\"no one\" is no member name");
+	refused_audience("", "", "audience");
+	refused_audience(
+	    "member_groups = ( { name = \"a\"; members = [ ]; } );", "\"@a\"",
+	    "members");
+	refused_audience(
+	    "member_groups = ( { name = \"a\"; } );", "\"@a\"", "members");
+	refused_audience("member_groups = ( { name = \"a\";"
+			 " members = [ \"@b\" ]; } );",
+	    "\"@a\"", "no member name");
+	refused_audience("member_groups = ( { name = \"a\";"
+			 " members = [ \"B\" ]; }, { name = \"A\";"
+			 " members = [ \"C\" ]; } );",
+	    "\"@a\"", "two member_groups are called");
+}
+
 static int
 setup(void **state)
 {
@@ -319,6 +384,7 @@ main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_what_goes_along),
 	    cmocka_unit_test(test_what_from_says),
+	    cmocka_unit_test(test_audience_of_groups),
 	    cmocka_unit_test(test_groups),
 	};
 
