@@ -69,7 +69,7 @@ members_named(const struct group_reading *r, const struct search_entry *entry,
 
 	buf_init(&name, GROUP_DN_MAX);
 	for (size_t i = 0; a != NULL && rc == 0 && i < a->value_count; i++) {
-		struct slice dn;
+		struct slice dn = SLICE_NULL;
 		struct id id;
 
 		rc = group_extended_parse(a->values[i], &id, &dn, err);
