@@ -29,6 +29,11 @@ group_extended_parse(struct slice value, struct id *out_id,
 		return err_set(err, ERR_BAD_DATA,
 		    "a name without its GUID: the server does not know the "
 		    "control 1.2.840.113556.1.4.529");
+	/* With dashes, as flag 1 of the control wants it, the first bytes would
+	 * be in another order. */
+	if (end != mark.len + ID_HEX_SIZE - 1)
+		return err_set(err, ERR_BAD_DATA,
+		    "a GUID before a name that is not 32 hexadecimal digits");
 	if (id_parse(slice_sub(value, mark.len, end - mark.len), out_id, err) <
 	    0)
 		return -1;

@@ -7,7 +7,8 @@ import sqlite3
 import ldap
 import pytest
 from test_collect import Editor, Source, random_edits
-from testbed import people
+from testbed import people, slapd
+from testbed.reader import Reader, domain
 
 POLICY = '''export: ( {{
 	name = "staff";
@@ -442,6 +443,49 @@ def test_openldap_large_group(east):
     said = east.read()
     assert (said['whole'], said['deleted'], said['count']) == (0, 1, 3199)
     assert not east.truth_differs()
+
+
+@pytest.fixture(scope='module')
+def uplands(scratch, block, authority):
+    """A server of another naming context."""
+    server = slapd.Slapd('moors', block.address(19), authority, scratch)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def test_members_on_other_servers(east, uplands, tmp_path):
+    """By whole reading, and when one enters, changes, or leaves there."""
+    d = east.directory
+    anna, bert = inet(d, 'anna'), inet(uplands, 'bert')
+    carl = inet(uplands, 'carl')
+    far = names_group(uplands, 'far', [carl, anna], uplands.staff, mail=False)
+    near = names_group(d, 'near', [anna, bert, far], east.groups)
+    reader = Reader(tmp_path, d, more=domain(uplands))
+    reader.policy('object = "%s"; groups = "members"; nested = true;' % near)
+    first = reader.read()
+    assert first['count'] == 3 and first['whole']
+    for change, deltas in (
+            (lambda: uplands.modify(carl, title='Other'), (0, 1, 0)),
+            (lambda: members(uplands, far, add=[bert], drop=[carl]),
+             (0, 0, 1)),
+            (lambda: members(d, near, add=[carl], drop=[bert]), (1, 0, 0)),
+            (lambda: uplands.delete(carl), (0, 0, 1))):
+        change()
+        said = reader.read()
+        assert not said['whole'], reader.log
+        assert (said['added'], said['modified'], said['deleted']) == deltas
+        assert said['root'] == reader.truth()
+    # Without that server there is no list, and so no shorter one.
+    uplands.stop()
+    try:
+        members(d, near, add=['cn=x,' + d.base])
+        assert uplands.base in reader.read(expect=1)
+        assert uplands.base in reader.read('full', expect=1)
+    finally:
+        uplands.start()
+    assert reader.read()['count'] == 2
 
 
 class GroupEditor(Editor):

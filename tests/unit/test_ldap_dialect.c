@@ -1,6 +1,7 @@
 #include "tests/unit/ldap_fixture.h"
 
 #include "common/ldap/dialect.h"
+#include "common/ldap/group.h"
 
 static struct fixture server;
 
@@ -291,6 +292,56 @@ test_mark(void **state)
 	session_close(session);
 }
 
+/* --- names of members --- */
+
+static void
+test_names_with_ids(void **state)
+{
+	const char *good = "<GUID=0102030405060708090a0b0c0d0e0f10>;"
+			   "<SID=010500000000000515000000>;CN=a\\,b>;c,DC=x";
+	static const char *const bad[] = {"", "CN=a,DC=x", "<GUID=01>;CN=a",
+	    "<GUID=0102030405060708090a0b0c0d0e0f10",
+	    "<GUID=01020304-0506-0708-090a-0b0c0d0e0f10>;CN=a", "<SID=01>;CN=a",
+	    "<GUID=zz02030405060708090a0b0c0d0e0f10>;CN=a"};
+	struct err err = {0};
+	struct slice dn;
+	struct id id;
+
+	(void)state;
+	assert_int_equal(
+	    group_extended_parse(slice_str(good), &id, &dn, &err), 0);
+	assert_int_equal(id.bytes[0], 1);
+	assert_int_equal(id.bytes[15], 16);
+	assert_true(slice_equal(dn, SLICE_LIT("CN=a\\,b>;c,DC=x")));
+	assert_int_equal(
+	    group_extended_parse(
+		SLICE_LIT("<guid=0102030405060708090a0B0C0D0E0F10>;CN=a"), &id,
+		&dn, &err),
+	    0);
+	assert_true(slice_equal(dn, SLICE_LIT("CN=a")));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memset(&err, 0, sizeof(err));
+		assert_int_equal(
+		    group_extended_parse(slice_str(bad[i]), &id, &dn, &err),
+		    -1);
+		assert_int_equal(err.class, ERR_BAD_DATA);
+	}
+}
+
+static void
+test_names_with_bits(void **state)
+{
+	static const char *const pairs[][2] = {{"cn=a,o=x#'0101'B", "cn=a,o=x"},
+	    {"cn=a,o=x#''B", "cn=a,o=x"}, {"cn=a#1,o=x", "cn=a#1,o=x"},
+	    {"cn=a#'01'B,o=x", "cn=a#'01'B,o=x"}, {"cn=a#'0a'B", "cn=a#'0a'B"},
+	    {"'B", "'B"}, {"0'B", "0'B"}, {"", ""}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		assert_true(slice_equal(group_name_only(slice_str(pairs[i][0])),
+		    slice_str(pairs[i][1])));
+}
+
 int
 main(void)
 {
@@ -301,6 +352,8 @@ main(void)
 	    cmocka_unit_test(test_equal),
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_mark),
+	    cmocka_unit_test(test_names_with_ids),
+	    cmocka_unit_test(test_names_with_bits),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
