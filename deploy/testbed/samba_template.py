@@ -9,8 +9,7 @@ A program of its own, so that several can run at once.
 With PEOPLE it becomes a large forest: on LMDB, as Samba advises (only there
 are uSNChanged and the like found by index), so many users in the Staff OU, and
 a service account that may see what was deleted. The users are added through
-Samba's own database modules, without a server: 20,000 take about four
-minutes, as each rewrites ever longer indexes."""
+Samba's own database modules, without a server, which takes 2 ms each."""
 
 import os
 import re
@@ -33,7 +32,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SCHEMA = os.path.join(HERE, '..', 'schema', 'exchange.ldif')
 NOW = re.compile(r'^dn:\nchangetype: modify\nadd: schemaUpdateNow\n'
                  r'schemaUpdateNow: 1\n-\n', re.M)
-BATCH = 100     # users in one transaction: larger ones are slower
+BATCH = 500     # users in one transaction
+# Nothing can be rolled back but the transaction, and so no index is copied for
+# each user.
+IN_BATCHES = ('batch_mode:1', 'transaction_index_cache_size:200000')
 
 
 def provision(directory, name, domain, address, *more):
@@ -55,9 +57,10 @@ class Template:
         self.settings.load(os.path.join(directory, 'etc', 'smb.conf'))
         self.settings.set('dsdb:schema update allowed', 'true')
 
-    def open(self):
+    def open(self, *options):
         return SamDB(os.path.join(self.directory, 'private', 'sam.ldb'),
-                     session_info=system_session(), lp=self.settings)
+                     session_info=system_session(), lp=self.settings,
+                     options=list(options))
 
     def extend_schema(self):
         with open(SCHEMA) as f:
@@ -86,7 +89,8 @@ class Template:
                     '(OA;CI;CCDC;%s;;%s)(OA;CIIO;RPWPSD;;%s;%s)' % (
                         CONTACT_CLASS, sid, CONTACT_CLASS, sid))
 
-    def add_people(self, db, name, count):
+    def add_people(self, name, count):
+        db = self.open(*IN_BATCHES)
         forest = name if name in people.NAMES else 'west'
         for start in range(0, count, BATCH):
             db.transaction_start()
@@ -136,7 +140,7 @@ def main(directory, name, domain, address, count='0'):
     template.add_service_account(db)
     if int(count):
         template.show_deleted(db)
-        template.add_people(db, name, int(count))
+        template.add_people(name, int(count))
 
 
 if __name__ == '__main__':
