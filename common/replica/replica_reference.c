@@ -139,7 +139,7 @@ replica_intake_group(struct replica_intake *intake,
 	return referrer_next(intake,
 	    "SELECT rowid, id, along, members, body FROM object "
 	    "INDEXED BY object_members WHERE members IS NOT NULL "
-	    "AND rowid > ?1 ORDER BY rowid LIMIT 1",
+	    "AND rowid > ?1 ORDER BY rowid",
 	    NULL, referrer, err);
 }
 
