@@ -44,6 +44,7 @@ test:
 # What the tests in Python run.
 PROBES := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/forest/*.c))
 $(filter $(BUILD)/tests/forest/spoke_%,$(PROBES)): $(SPOKE_O)
+-include $(PROBES:%=%.d)
 
 check: programs $(TEST_BIN) $(PROBES)
 	@$(MAKE) --no-print-directory fuzz-replay

@@ -100,6 +100,11 @@ static const char *const identity_openldap[] = {
 	"it is a security identifier; delegation = true carries what "         \
 	"delegation between forests needs"
 #define WHY_LINK "it is the far end of a link, and names entries of this forest"
+#define WHY_REFERENCE                                                          \
+	"it names entries of this forest; manager = true and memberships = "   \
+	"true carry their ids"
+#define WHY_NAME                                                               \
+	"it names entries of this forest, and source_dn = false keeps names"
 #define WHY_SERVER "it is kept or computed by the server for itself"
 #define WHY_CONFIDENTIAL "the schema marks it as confidential"
 
@@ -162,6 +167,9 @@ static const struct {
     {"sambaPrimaryGroupSID", WHY_SID},
     {"memberOf", WHY_LINK},
     {"directReports", WHY_LINK},
+    {"manager", WHY_REFERENCE},
+    {"member", WHY_REFERENCE},
+    {"uniqueMember", WHY_REFERENCE},
     {"managedObjects", WHY_LINK},
     {"distinguishedName", WHY_SERVER},
     {"entryDN", WHY_SERVER},
@@ -233,9 +241,12 @@ attributes_forbidden(const char *name)
 	return NULL;
 }
 
+/* By what this directory's schema says. */
 static const char *
-traits_forbidden(unsigned traits)
+schema_forbids(const struct attributes *a, const char *name)
 {
+	unsigned traits = dialect_traits(a->dialect, name);
+
 	if ((traits & SCHEMA_DESCRIPTOR) != 0)
 		return WHY_SECURITY;
 	if ((traits & SCHEMA_SID) != 0)
@@ -244,7 +255,10 @@ traits_forbidden(unsigned traits)
 		return WHY_CONFIDENTIAL;
 	if ((traits & SCHEMA_BACK_LINK) != 0)
 		return WHY_LINK;
-	return (traits & SCHEMA_OPERATIONAL) != 0 ? WHY_SERVER : NULL;
+	if ((traits & SCHEMA_OPERATIONAL) != 0)
+		return WHY_SERVER;
+	return (traits & SCHEMA_NAMES) != 0 && !a->policy->source_dn ? WHY_NAME
+								     : NULL;
 }
 
 static int
@@ -370,6 +384,9 @@ allowed_take(struct attributes *a, const char *name)
 		form = row->form;
 	else if (a->dialect != NULL && dialect_is_text(a->dialect, name))
 		form = ATTRIBUTES_LINES;
+	else if (a->dialect != NULL &&
+		 (dialect_traits(a->dialect, name) & SCHEMA_NAMES) != 0)
+		form = ATTRIBUTES_NAME;
 	nametable_put(&a->forms, canonical, form);
 	attributes_want(a, name);
 }
@@ -381,7 +398,7 @@ pattern_take(void *arg, const char *name)
 	struct attributes *a = arg;
 
 	if (attributes_forbidden(name) != NULL ||
-	    traits_forbidden(dialect_traits(a->dialect, name)) != NULL)
+	    schema_forbids(a, name) != NULL)
 		return;
 	a->kept = mem_realloc(a->kept, (a->kept_count + 1) * sizeof(*a->kept));
 	a->kept[a->kept_count++] = mem_strdup(name);
@@ -438,7 +455,7 @@ allow_open(struct attributes *a, const char *name, struct err *err)
 		return unknown_error("allow", name, err);
 	why = attributes_forbidden(here);
 	if (why == NULL && a->dialect != NULL)
-		why = traits_forbidden(dialect_traits(a->dialect, here));
+		why = schema_forbids(a, here);
 	if (why != NULL)
 		return forbidden_error(name, why, err);
 	allowed_take(a, here);

@@ -14,6 +14,7 @@ enum attributes_form {
 	ATTRIBUTES_TEXT,
 	ATTRIBUTES_LINES,    /* text with line breaks */
 	ATTRIBUTES_VERBATIM, /* numbers, certificates, what we do not know */
+	ATTRIBUTES_NAME,     /* DNs, without the SIDs that may come along */
 	ATTRIBUTES_PICTURE,
 	ATTRIBUTES_DISPLAY, /* msExchRecipientDisplayType */
 	ATTRIBUTES_MAIL     /* made anew of all addresses (addresses.h) */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/mem.h"
+#include "common/ldap/reference.h"
 #include "spoke/nametable.h"
 
 /* What an attribute may tell; one may tell several things. */
@@ -315,6 +316,15 @@ flags_of(const struct search_attribute *a)
 	return negative ? 0U - n : n;
 }
 
+/* A DN may come with ids before it. */
+static struct slice
+mark_text(struct slice value)
+{
+	return slice_starts_case(value, SLICE_LIT("<GUID="))
+		   ? reference_name(value)
+		   : slice_trim(value);
+}
+
 static void
 foreign_find(const struct facts_finder *f, const struct search_attribute *a,
     struct facts *out)
@@ -326,7 +336,7 @@ foreign_find(const struct facts_finder *f, const struct search_attribute *a,
 			continue;
 		for (size_t k = 0; k < a->value_count; k++)
 			if (pattern_matches(
-				mark->pattern, slice_trim(a->values[k])))
+				mark->pattern, mark_text(a->values[k])))
 				out->foreign |= mark->kinds;
 	}
 }

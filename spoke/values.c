@@ -1,5 +1,6 @@
 #include "spoke/values.h"
 
+#include "common/ldap/reference.h"
 #include "spoke/names.h"
 
 static const struct {
@@ -84,6 +85,9 @@ values_clean(struct slice value, enum attributes_form form,
 			return value;
 		values_drop(notes, VALUES_PICTURE, attribute, value);
 		return SLICE_NULL;
+	case ATTRIBUTES_NAME:
+		value = reference_plain(value, arena);
+		/* fall through */
 	case ATTRIBUTES_VERBATIM:
 	case ATTRIBUTES_DISPLAY:
 		if (value.len <= VALUES_OCTETS_MAX)

@@ -68,6 +68,32 @@ reference_name(struct slice value)
 	return value;
 }
 
+struct slice
+reference_plain(struct slice value, struct arena *arena)
+{
+	const struct slice mark = SLICE_LIT("<GUID=");
+	struct slice name;
+	uint8_t *text;
+	size_t at = 0;
+
+	/* Bytes or text with their length may stand before the name. */
+	while (at < value.len &&
+	       !slice_starts_case(slice_sub(value, at, mark.len), mark))
+		at++;
+	if (at == value.len)
+		return value;
+	name = reference_name(slice_sub(value, at, SIZE_MAX));
+	if (at == 0)
+		return name;
+	text = arena_alloc(arena, at + name.len);
+	if (text == NULL)
+		return SLICE_NULL;
+	memcpy(text, value.data, at);
+	if (name.len > 0)
+		memcpy(text + at, name.data, name.len);
+	return slice_make(text, at + name.len);
+}
+
 /* --- names without ids --- */
 
 /* Appends the form in which equal names are equal bytes. */

@@ -17,6 +17,10 @@ bool reference_id(
     const struct dialect *dialect, struct slice value, struct id *out_id);
 /* The name in such a value, within it; a plain name is itself. */
 struct slice reference_name(struct slice value);
+/* A value of any syntax that holds a name (DN, "B:4:01AB:" and a DN, ...) as it
+ * would have come without extended_dn: ids and SIDs are cut out. In the arena
+ * or within the value; empty when the arena is full. */
+struct slice reference_plain(struct slice value, struct arena *arena);
 /* Stands for a name that no entry has: 16 bytes of its normalised form's hash,
  * so that the entry is known when it comes. */
 void reference_unresolved(struct slice name, struct id *out_id);

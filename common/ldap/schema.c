@@ -102,6 +102,11 @@ ad_traits(const struct search_entry *entry)
 		traits |= SCHEMA_SID;
 	if (slice_equal(syntax, SLICE_LIT("2.5.5.15")))
 		traits |= SCHEMA_DESCRIPTOR;
+	/* DN, with bytes, with text. */
+	if (slice_equal(syntax, SLICE_LIT("2.5.5.1")) ||
+	    slice_equal(syntax, SLICE_LIT("2.5.5.7")) ||
+	    slice_equal(syntax, SLICE_LIT("2.5.5.14")))
+		traits |= SCHEMA_NAMES;
 	return traits;
 }
 

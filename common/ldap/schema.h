@@ -17,7 +17,8 @@ enum schema_trait {
 	SCHEMA_BACK_LINK = 2,    /* the far end of another one (linkID odd) */
 	SCHEMA_CONFIDENTIAL = 4, /* AD searchFlags 128: not for everybody */
 	SCHEMA_SID = 8,          /* a security identifier */
-	SCHEMA_DESCRIPTOR = 16   /* a security descriptor */
+	SCHEMA_DESCRIPTOR = 16,  /* a security descriptor */
+	SCHEMA_NAMES = 32        /* names of entries, perhaps with more */
 };
 
 struct schema;

@@ -128,6 +128,8 @@ type_take(struct schema_table *table, const LDAPAttributeType *type)
 		a->syntax = syntax;
 		if (type->at_usage != LDAP_SCHEMA_USER_APPLICATIONS)
 			a->traits |= SCHEMA_OPERATIONAL;
+		if (syntax == SCHEMA_DN)
+			a->traits |= SCHEMA_NAMES;
 	}
 }
 

@@ -166,7 +166,8 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
         'msRTCSIP-PrimaryUserAddress': 'sip:a@north.example',
         'msRTCSIP-UserEnabled': 'TRUE', 'msRTCSIP-OptionFlags': '257',
         'msRTCSIP-OriginatorSid': sid(21, 1, 2, 3, 500),
-        'roomNumber': 'R 1', 'adminDescription': 'private'}
+        'roomNumber': 'R 1', 'adminDescription': 'private',
+        'secretary': d.service_dn}
     more.update(('extensionAttribute%d' % n, 'e%d' % n)
                 for n in range(1, 16))
     minimal_lacks = {
@@ -176,7 +177,7 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
     named = {'msRTCSIP-PrimaryUserAddress', 'msRTCSIP-UserEnabled',
              'msRTCSIP-OptionFlags'}
     never_asked = named | {'msRTCSIP-OriginatorSid', 'roomNumber',
-                           'adminDescription'}
+                           'adminDescription', 'secretary'}
     _, mail = account(d, 1, **more)
     source = Source(d, tmp_path)
 
@@ -209,7 +210,12 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
                  '"msrtcsip-option*", "extensionAttribute1" ];') == (
         full - {'thumbnailPhoto', 'extensionAttribute1'}
         | named - {'msRTCSIP-OptionFlags'})
-    source.policy('source_dn = false;')
+    # No SID comes along with a name.
+    for lists in ('true', 'false'):
+        source.policy('allow = [ "secretary" ]; memberships = %s;' % lists)
+        assert source.read()[mail]['attributes']['secretary'] == [
+            d.service_dn.encode()]
+    source.policy('source_dn = false; allow = [ "msRTCSIP-*" ];')
     assert len(source.read()[mail]['dn']) == 32
 
 
@@ -226,7 +232,9 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
     ('allow = [ "badPwdCount" ];', ('allow', 'server')),
     ('allow = [ "msDS-AllowedToDelegateTo", "logonCount" ];',
      ('logonCount', 'server')),
+    ('allow = [ "secretary" ]; source_dn = false;', ('allow', 'names')),
     # By name, before any server is asked.
+    ('allow = [ "manager" ];', ('allow', 'manager = true')),
     ('allow = [ "unicodePwd" ];', ('allow', 'unicodePwd', 'credentials')),
     ('allow = [ "nTSecurityDescriptor" ];', ('allow', 'rights')),
     ('deny = [ "proxyAddresses" ];', ('deny', 'contacts need it')),

@@ -9,6 +9,7 @@
 #include "common/ldap/diagnostic.h"
 #include "common/ldap/dn.h"
 #include "common/ldap/range.h"
+#include "common/ldap/reference.h"
 
 static const struct {
 	struct slice value;
@@ -204,6 +205,28 @@ test_diagnostic(void **state)
 	buf_fini(&name);
 }
 
+/* Values of an extended search hold a SID beside the name. */
+static void
+test_plain_names(void **state)
+{
+	static const struct {
+		const char *value, *plain;
+	} cases[] = {{"CN=A,DC=n", "CN=A,DC=n"},
+	    {"<GUID=aa>;<SID=S-1-5-21-1>;CN=A,DC=n", "CN=A,DC=n"},
+	    {"<GUID=aa>;CN=A,DC=n", "CN=A,DC=n"},
+	    {"B:4:01AB:<GUID=aa>;<SID=0105>;CN=A,DC=n", "B:4:01AB:CN=A,DC=n"},
+	    {"S:2:a<:<guid=aa>;CN=A", "S:2:a<:CN=A"},
+	    {"<GUID=aa>;<SID=S-1-5", ""}, {"a < b", "a < b"}, {"", ""}};
+	struct arena *arena = arena_new(65536);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_true(slice_equal(
+		    reference_plain(slice_str(cases[i].value), arena),
+		    slice_str(cases[i].plain)));
+	arena_free(arena);
+}
+
 int
 main(void)
 {
@@ -215,6 +238,7 @@ main(void)
 	    cmocka_unit_test(test_filter),
 	    cmocka_unit_test(test_range),
 	    cmocka_unit_test(test_diagnostic),
+	    cmocka_unit_test(test_plain_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
