@@ -315,8 +315,8 @@ collect_prepare(struct collector *c, struct err *err)
 			       references_memberships(c->policy))};
 
 	if (shape_open_conf(
-		c->options->conf, c->policy, c->dialect, &c->shape, err) < 0 ||
-	    references_new(c, &c->references, err) < 0)
+		c->options->conf, c->policy, c->dialect, &c->shape, err) < 0)
 		return -1;
+	c->references = references_new(c);
 	return scope_open(&options, &c->scope, err);
 }

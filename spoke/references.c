@@ -73,38 +73,41 @@ references_names(enum dialect_kind kind, const struct export_policy *policy,
 	return n;
 }
 
-/* Names may lie in any naming context. */
 static int
-cache_open(struct collector *c, struct references *r, struct err *err)
+context_open(void *arg, size_t i, struct session **out_session, struct err *err)
 {
-	size_t count = forest_count(c->forest);
-	struct reference_context *list = mem_calloc(count, sizeof(*list));
 	const struct forest_context *context;
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < count; i++) {
-		rc = forest_context(c->forest, i, &context, err);
-		if (rc == 0)
-			list[i] = (struct reference_context){
-			    context->dn, context->session};
-	}
-	if (rc == 0)
-		r->cache = reference_cache_new(c->dialect, list, count);
-	free(list);
-	return rc;
+	if (forest_context(arg, i, &context, err) < 0)
+		return -1;
+	*out_session = context->session;
+	return 0;
 }
 
-int
-references_new(
-    struct collector *c, struct references **out_references, struct err *err)
+/* Names may lie in any naming context. */
+static void
+cache_open(struct collector *c, struct references *r)
+{
+	size_t count = forest_count(c->forest);
+	const char **dns = mem_calloc(count, sizeof(*dns));
+	const struct reference_contexts contexts = {
+	    .dns = dns, .count = count, .open = context_open, .arg = c->forest};
+
+	for (size_t i = 0; i < count; i++)
+		dns[i] = forest_dn(c->forest, i);
+	r->cache = reference_cache_new(c->dialect, &contexts);
+	free(dns);
+}
+
+struct references *
+references_new(struct collector *c)
 {
 	struct references *r;
 	struct replica_state state = {0};
 
-	*out_references = NULL;
 	if (!references_managers(c->policy) &&
 	    !references_memberships(c->policy))
-		return 0;
+		return NULL;
 	r = mem_calloc(1, sizeof(*r));
 	r->managers = references_managers(c->policy);
 	r->memberships = references_memberships(c->policy);
@@ -115,12 +118,12 @@ references_new(
 	r->arena = arena_new(REFERENCES_ARENA_MAX);
 	buf_init(&r->body, LIMIT_OBJECT_BYTES);
 	buf_init(&r->members, REFERENCES_ARENA_MAX);
-	*out_references = r;
 	if (reference_is_extended(c->dialect))
-		return 0;
+		return r;
 	r->queue = mem_calloc(1, sizeof(*r->queue));
 	buf_init(&r->queue->bytes, QUEUE_BYTES * 2);
-	return cache_open(c, r, err);
+	cache_open(c, r);
+	return r;
 }
 
 void

@@ -33,8 +33,7 @@ size_t references_names(enum dialect_kind kind,
     const struct export_policy *policy, const char **out_names);
 
 /* NULL when the policy carries neither. */
-int references_new(struct collector *c, struct references **out_references,
-    struct err *err) ERR_WUR;
+struct references *references_new(struct collector *c);
 /* NULL is legal. */
 void references_free(struct references *r);
 

@@ -107,8 +107,10 @@ names_read(struct renamed *w, struct err *err)
 			    w->c->dialect, &w->touched->list[i++], &filter);
 		buf_add_byte(&filter, ')');
 		rc = buf_check(&filter, "filter", err);
+		/* Feeds told of them: those of what the policy reads. */
 		for (size_t k = 0; rc == 0 && k < count; k++)
-			rc = context_read(w, k, buf_cstr(&filter), err);
+			if (scope_reads(w->c->scope, k))
+				rc = context_read(w, k, buf_cstr(&filter), err);
 	}
 	buf_fini(&filter);
 	for (size_t i = 0; i < w->touched->count; i++)

@@ -21,8 +21,8 @@ struct reference_slot {
 
 struct reference_cache {
 	const struct dialect *dialect;
-	struct reference_context *contexts;
-	size_t context_count;
+	struct reference_contexts contexts;
+	const char **dns; /* owned array of borrowed names */
 	struct reference_slot *slots;
 	size_t size; /* a power of two */
 	size_t count;
@@ -125,15 +125,16 @@ reference_unresolved(struct slice name, struct id *out_id)
 }
 
 struct reference_cache *
-reference_cache_new(const struct dialect *dialect,
-    const struct reference_context *contexts, size_t count)
+reference_cache_new(
+    const struct dialect *dialect, const struct reference_contexts *contexts)
 {
 	struct reference_cache *cache = mem_calloc(1, sizeof(*cache));
 
 	cache->dialect = dialect;
-	cache->contexts = mem_calloc(count, sizeof(*contexts));
-	memcpy(cache->contexts, contexts, count * sizeof(*contexts));
-	cache->context_count = count;
+	cache->contexts = *contexts;
+	cache->dns = mem_calloc(contexts->count, sizeof(*cache->dns));
+	memcpy(
+	    cache->dns, contexts->dns, contexts->count * sizeof(*cache->dns));
 	cache->size = (size_t)REFERENCE_MAX * 2;
 	cache->slots = mem_calloc(cache->size, sizeof(*cache->slots));
 	return cache;
@@ -155,7 +156,7 @@ reference_cache_free(struct reference_cache *cache)
 		return;
 	cache_clear(cache);
 	free(cache->slots);
-	free(cache->contexts);
+	free(cache->dns);
 	free(cache);
 }
 
@@ -245,12 +246,15 @@ is_in(struct slice name, const char *context)
 
 /* slapd finds an entryDN without an index. */
 static int
-batch_search(struct reference_cache *cache, struct batch *b,
-    const struct reference_context *context, struct err *err)
+batch_search(
+    struct reference_cache *cache, struct batch *b, size_t at, struct err *err)
 {
 	static const char *const names[] = {"entryUUID", "objectGUID", NULL};
-	struct search_options options = {
-	    .base = context->dn, .scope = SEARCH_SUBTREE, .attributes = names};
+	const struct reference_contexts *contexts = &cache->contexts;
+	struct search_options options = {.base = cache->dns[at],
+	    .scope = SEARCH_SUBTREE,
+	    .attributes = names};
+	struct session *session = NULL;
 	struct search *search = NULL;
 	struct search_entry entry;
 	struct buf filter;
@@ -260,7 +264,7 @@ batch_search(struct reference_cache *cache, struct batch *b,
 	buf_init(&filter, REFERENCE_FILTER_MAX);
 	buf_add_str(&filter, "(|");
 	for (size_t i = 0; i < b->count; i++) {
-		if (!is_in(b->names[i], context->dn))
+		if (!is_in(b->names[i], cache->dns[at]))
 			continue;
 		any = true;
 		buf_add_str(&filter, "(entryDN=");
@@ -271,7 +275,9 @@ batch_search(struct reference_cache *cache, struct batch *b,
 	rc = buf_check(&filter, "filter", err);
 	options.filter = buf_cstr(&filter);
 	if (rc == 0 && any)
-		rc = search_open(context->session, &options, &search, err);
+		rc = contexts->open(contexts->arg, at, &session, err);
+	if (rc == 0 && any)
+		rc = search_open(session, &options, &search, err);
 	while (rc == 0 && search != NULL &&
 	       (rc = search_step(search, &entry, err)) == 1) {
 		batch_match(b, cache->dialect, &entry);
@@ -285,8 +291,8 @@ batch_search(struct reference_cache *cache, struct batch *b,
 static int
 batch_resolve(struct reference_cache *cache, struct batch *b, struct err *err)
 {
-	for (size_t i = 0; i < cache->context_count; i++)
-		if (batch_search(cache, b, &cache->contexts[i], err) < 0)
+	for (size_t i = 0; i < cache->contexts.count; i++)
+		if (batch_search(cache, b, i, err) < 0)
 			return -1;
 	for (size_t i = 0; i < b->count; i++)
 		cache_put(cache, b->names[i], &b->ids[i]);

@@ -27,13 +27,19 @@ void reference_unresolved(struct slice name, struct id *out_id);
 
 /* Names and their ids, at most 65,536: then it starts anew. */
 struct reference_cache;
-struct reference_context {
-	const char *dn; /* of a naming context */
-	struct session *session;
+/* The session for context i of the list; asked for when the first name lies
+ * there, so that a server nobody names need not answer. */
+typedef int reference_open_fn(
+    void *arg, size_t i, struct session **out_session, struct err *err);
+struct reference_contexts {
+	const char *const *dns; /* of naming contexts */
+	size_t count;
+	reference_open_fn *open;
+	void *arg;
 };
-/* The list is copied, what it names is borrowed. */
-struct reference_cache *reference_cache_new(const struct dialect *dialect,
-    const struct reference_context *contexts, size_t count);
+/* The list is copied; the DNs and the sessions are borrowed. */
+struct reference_cache *reference_cache_new(
+    const struct dialect *dialect, const struct reference_contexts *contexts);
 /* NULL is legal. */
 void reference_cache_free(struct reference_cache *cache);
 /* NULL: not known yet. Valid until the next resolution. */
