@@ -1,5 +1,7 @@
 #include "spoke/controller.h"
 
+#include <strings.h>
+
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ldap/locate.h"
@@ -69,6 +71,43 @@ hosts_find(const struct spoke_directory *d, const struct controller *c,
 	return rc;
 }
 
+static bool
+is_inside(const char *host, const char *domain)
+{
+	size_t len = strlen(host), tail = strlen(domain);
+
+	if (len == tail)
+		return strcasecmp(host, domain) == 0;
+	return len > tail && host[len - tail - 1] == '.' &&
+	       strcasecmp(host + len - tail, domain) == 0;
+}
+
+/* DNS is not signed: whoever forges an answer must not lead us, and the
+ * password, to a host of his own with a good certificate of its own. */
+static int
+hosts_check(
+    struct locate_hosts *hosts, const struct controller *c, struct err *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < hosts->count; i++) {
+		if (is_inside(hosts->list[i].name, c->domain))
+			hosts->list[kept++] = hosts->list[i];
+		else
+			log_warn("a server outside of the domain is passed "
+				 "over domain=%s host=%s",
+			    c->domain, hosts->list[i].name);
+	}
+	if (kept == 0)
+		return err_set(err, ERR_UNTRUSTED,
+		    "DNS names only servers outside of %s, such as %s: if "
+		    "that is right, say %s",
+		    c->domain, hosts->list[0].name,
+		    c->catalogue ? "global_catalog" : "uri");
+	hosts->count = kept;
+	return 0;
+}
+
 static int
 found_open(const struct spoke_directory *d, const struct controller *c,
     const struct locate_hosts *hosts, struct session **out_session,
@@ -115,7 +154,7 @@ controller_locate(const struct spoke_directory *d, const struct controller *c,
 		    "DNS has no SRV record %s: check domain and the name "
 		    "servers in /etc/resolv.conf, or say %s",
 		    buf_cstr(&asked), c->catalogue ? "global_catalog" : "uri");
-	else if (rc == 1)
+	else if (rc == 1 && (rc = hosts_check(hosts, c, err)) == 0)
 		rc = found_open(d, c, hosts, out_session, err);
 	buf_fini(&asked);
 	free(hosts);

@@ -173,8 +173,12 @@ def test_servers_found_by_dns(pair, names, block, tmp_path):
 
 def test_dns_that_does_not_help(pair, names, block, tmp_path):
     east, uplands = pair
-    names.host('wrong.east.example', east.address)
-    names.srv('_ldap._tcp.wrong.example', 'wrong.east.example', 389)
+    names.host('ldap.wrong.example', east.address)
+    names.srv('_ldap._tcp.wrong.example', 'ldap.wrong.example', 389)
+    # a good certificate of its own, but nobody of that domain
+    names.host('ldap.east.example', east.address)
+    for domain_name in ('forged.example', 'xast.example'):
+        names.srv('_ldap._tcp.' + domain_name, 'ldap.east.example', 389)
     names.nobody('_ldap._tcp.closed.example')
     names.start()
     reader = Reader(tmp_path, east, wrap=names.wrap())
@@ -188,7 +192,11 @@ def test_dns_that_does_not_help(pair, names, block, tmp_path):
     reader.write(servers='domain = "none.example";', more='dialect = "openldap";')
     assert '_msdcs' not in reader.refused('_ldap._tcp.none.example')
     reader.write(servers='domain = "wrong.example";')
-    reader.refused('ldaps://wrong.east.example:636', 'for another host name')
+    reader.refused('ldaps://ldap.wrong.example:636', 'for another host name')
+    for domain_name in ('forged.example', 'xast.example'):
+        reader.write(servers='domain = "%s";' % domain_name)
+        reader.refused('outside of ' + domain_name, 'ldap.east.example',
+                       'say uri')
     # a context whose servers nobody knows
     reader.write('domains = ( { context = "ou=x,o=y"; } );')
     reader.policy('ou = "ou=z,ou=x,o=y";')
