@@ -303,6 +303,27 @@ any_starts(const struct search_attribute *a, struct slice prefix)
 	return false;
 }
 
+/* As views.h makes them: prefix, id, hyphen, member. The prefix alone might be
+ * that of a forest's own recipients. */
+static bool
+any_own_legacy(const struct search_attribute *a, struct slice prefix)
+{
+	for (size_t i = 0; i < a->value_count; i++) {
+		struct slice rest = slice_trim(a->values[i]);
+		size_t digits = 0;
+
+		if (!slice_starts_case(rest, prefix))
+			continue;
+		rest = slice_sub(rest, prefix.len, rest.len);
+		while (digits < rest.len && isxdigit(rest.data[digits]) != 0)
+			digits++;
+		if (digits == ID_HEX_SIZE - 1 && rest.len > digits + 1 &&
+		    rest.data[digits] == '-')
+			return true;
+	}
+	return false;
+}
+
 /* A decimal number of 32 bits, as directories write flags: with a sign. */
 static uint32_t
 flags_of(const struct search_attribute *a)
@@ -350,7 +371,7 @@ fact_take(const struct facts_finder *f, const struct search_attribute *a,
 	if ((fact & FACT_PROVENANCE) != 0)
 		out->own = any_starts(a, SLICE_LIT(FACTS_PROVENANCE_PREFIX));
 	if ((fact & FACT_LEGACY) != 0 && f->legacy.len > 0)
-		out->own_legacy = any_starts(a, f->legacy);
+		out->own_legacy = any_own_legacy(a, f->legacy);
 	if ((fact & FACT_FOREIGN) != 0)
 		foreign_find(f, a, out);
 	if ((fact & FACT_HIDDEN) != 0)

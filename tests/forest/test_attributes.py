@@ -357,7 +357,7 @@ def test_what_others_imported(clean, tmp_path):
     moved = d.add_contact('Ours', 'ours@west.example',
                           extensionName='galrelay:00:WEST:11')
     d.add_contact('Bare', 'bare@west.example', legacyExchangeDN=(
-        '/o=galrelay/ou=contacts/cn=recipients/cn=00ff-WEST'))
+        '/o=galrelay/ou=contacts/cn=recipients/cn=%s-WEST' % ('0f' * 16)))
     d.add_contact('Identity Manager', 'mim@east.example',
                   msExchOriginatingForest='east.example',
                   msExchRecipientTypeDetails='32768')

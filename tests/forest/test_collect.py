@@ -31,6 +31,8 @@ POLICY = '''export: ( {{
 	feed = "{feed}";
 	proof = "{proof}";
 	max_delete_percent = 100;
+	disabled = false;
+	closed = "leave-out";
 	{more}
 }} );
 '''
@@ -169,6 +171,14 @@ class Editor:
                 self.pick(), extensionAttribute7=self.rng.choice(
                     ['NoGALsync', 'Other']))
 
+    def shut(self):
+        """Disabled, closed to outsiders, or open again."""
+        if self.ad:
+            self.directory.modify(
+                self.pick(),
+                userAccountControl=self.rng.choice(['544', '546']),
+                msExchRequireAuthToSendTo=self.rng.choice(['TRUE', None]))
+
     def move_unit(self):
         """A unit with what is in it, into or out of the hole."""
         dn = self.source.inner
@@ -182,7 +192,7 @@ class Editor:
 
     EDITS = ['add'] * 4 + ['modify'] * 4 + [
         'no_mail', 'rename', 'move', 'move', 'move', 'delete', 'mark',
-        'move_unit']
+        'shut', 'shut', 'move_unit']
 
     def step(self):
         name = self.rng.choice(self.EDITS)
