@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/ldap/group.h"
 #include "common/wire/limits.h"
 #include "spoke/references.h"
 
@@ -196,13 +197,19 @@ members_read(struct collector *c, const struct search_attribute *a,
 	struct references *r = c->references;
 	size_t count = a == NULL ? 0 : a->value_count;
 
+	struct slice *names = NULL;
+
 	raw->members = arena_calloc(r->arena, count + 1, sizeof(struct id));
-	if (raw->members == NULL) {
+	if (r->cache != NULL)
+		names = arena_calloc(r->arena, count + 1, sizeof(*names));
+	if (raw->members == NULL || (r->cache != NULL && names == NULL)) {
 		(void)err_set(cause, ERR_LIMIT, "too many members");
 		return 1;
 	}
-	if (r->cache != NULL && count > 0 &&
-	    names_resolve(r, a->values, count, raw->members, err) < 0)
+	for (size_t i = 0; names != NULL && i < count; i++)
+		names[i] = group_name_only(a->values[i]);
+	if (names != NULL &&
+	    names_resolve(r, names, count, raw->members, err) < 0)
 		return -1;
 	for (size_t i = 0; r->cache == NULL && i < count; i++)
 		if (!reference_id(c->dialect, a->values[i], &raw->members[i])) {

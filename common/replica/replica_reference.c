@@ -61,7 +61,7 @@ replica_intake_amend(struct replica_intake *intake, const struct id *id,
 	struct section_object object = {
 	    .id = *id, .version = intake->stamp, .body = body};
 	uint8_t hash[CRYPTO_HASH_LEN];
-	struct replica_row row;
+	struct replica_row row = {.deleted = true};
 	char text[ID_HEX_SIZE];
 	int rc;
 

@@ -3,8 +3,10 @@
 import os
 import sqlite3
 
+import ldap
 import pytest
-from test_collect import Source, tidy  # noqa: F401 a fixture
+from test_collect import Editor, Source, random_edits
+from test_collect import tidy  # noqa: F401 a fixture
 
 MANAGER, MEMBERS, ALONG = 5, 6, 7
 
@@ -226,3 +228,188 @@ def test_a_manager_who_is_chosen_later(anywhere):
         d.modify(first, manager=boss)
     s = c.same()
     assert s.along() == ['Boss'] and s.manager('First') == 'Boss'
+
+
+# --- memberships ---
+
+def ad(d):
+    return hasattr(d, 'add_group')
+
+
+def group(c, name, members, place=None, **more):
+    d = c.directory
+    dn = 'CN=%s,%s' % (name, place or d.staff)
+    entry = {'cn': name, 'mail': name.lower() + '@north.example',
+             'member': list(members)}
+    if ad(d):
+        entry.update({'objectClass': 'group', 'sAMAccountName': name,
+                      'groupType': '8', 'mailNickname': name,
+                      'proxyAddresses': ['SMTP:' + entry['mail']]})
+        if not members:
+            del entry['member']
+    else:
+        entry['objectClass'] = ['groupOfNames', 'extensibleObject']
+    entry.update(more)
+    return d.add(dn, entry)
+
+
+def change(c, dn, verb, member):
+    c.directory.link.modify_s(dn, [(verb, 'member', [member.encode()])])
+
+
+def test_memberships(anywhere):
+    c = anywhere()
+    d = c.directory
+    one, two, three = (c.person(n) for n in ('One', 'Two', 'Three'))
+    out = c.person('Out', board=True)
+    inner = group(c, 'Inner', [two])
+    outer = group(c, 'Outer', [one, out, inner])
+    c.read()
+    s = Stream(c)
+    assert s.members('Outer') == ['Inner', 'One']
+    assert s.members('Inner') == ['Two']
+    assert s.members('One') is None
+    # in and out
+    change(c, outer, ldap.MOD_ADD, three)
+    change(c, outer, ldap.MOD_DELETE, one)
+    assert c.same().members('Outer') == ['Inner', 'Three']
+    # a member who hides is not told of, and comes back
+    d.modify(three, mail=None, **({'proxyAddresses': None} if ad(d) else {}))
+    assert c.same().members('Outer') == ['Inner']
+    d.modify(three, mail='three@north.example', **(
+        {'proxyAddresses': ['SMTP:three@north.example']} if ad(d) else {}))
+    assert c.same().members('Outer') == ['Inner', 'Three']
+    # one who comes in was named before
+    d.rename(out, 'CN=Out', d.staff)
+    if not ad(d):
+        assert c.same().members('Outer') == ['Inner', 'Three']
+        change(c, outer, ldap.MOD_ADD, 'CN=Out,' + d.staff)
+    assert c.same().members('Outer') == ['Inner', 'Out', 'Three']
+    # one who is deleted; the group is not touched
+    d.delete(three)
+    assert c.same().members('Outer') == ['Inner', 'Out']
+    d.delete(inner)
+    assert c.same().members('Outer') == ['Out']
+    d.delete('CN=Out,' + d.staff)
+    assert c.same().members('Outer') == []
+    if not ad(d):
+        # the name has an entry again
+        c.person('Three')
+        assert c.same().members('Outer') == ['Three']
+
+
+def test_memberships_switched_off(company):
+    c = company(more='memberships = false;')
+    one = c.person('One', manager='CN=Resident,' + c.second)
+    group(c, 'Outer', [one])
+    c.read()
+    s = Stream(c)
+    assert s.members('Outer') is None and s.manager('One') is None
+    c.more = 'manager = true; deny = [ "member", "manager" ];'
+    c.policy('auto')
+    c.read()
+    s = Stream(c)
+    assert s.members('Outer') is None and s.manager('One') is None
+    c.more = 'manager = true;'
+    c.policy('auto')
+    c.read()
+    s = Stream(c)
+    assert s.members('Outer') == ['One'] and s.manager('One') == 'Resident'
+
+
+def test_hidden_membership_stays_here(company):
+    c = company()
+    one = c.person('One')
+    outer = group(c, 'Outer', [one], hideDLMembership='TRUE')
+    c.read()
+    assert Stream(c).members('Outer') is None
+    c.directory.modify(outer, hideDLMembership='FALSE')
+    assert c.same().members('Outer') == ['One']
+    c.directory.modify(outer, hideDLMembership='TRUE')
+    assert c.same().members('Outer') is None
+
+
+def test_a_large_group(company):
+    c = company()
+    d = c.directory
+    d.populate(3201)
+    people = sorted(d.search(d.staff, '(objectClass=user)', ['1.1']))
+    big = group(c, 'Big', people[:3200])
+    c.read()
+    assert len(Stream(c).members('Big')) == 3200
+    change(c, big, ldap.MOD_ADD, people[3200])
+    d.delete(people[7])
+    assert len(c.same().members('Big')) == 3200
+
+
+# --- the same whichever way it is read ---
+
+class ReferenceEditor(Editor):
+    """Edits of managers and members, among the others; people who are moved
+    to Partners are outside of the policy."""
+
+    EDITS = Editor.EDITS + 2 * [
+        'manage', 'manage', 'manage', 'unmanage', 'join', 'join', 'leave',
+        'title_outside', 'hide']
+
+    def settle_residents(self):
+        super().settle_residents()
+        stay = self.directory.search(
+            self.source.second, '(cn=Resident*)', ['1.1'])
+        self.groups = [
+            group(self.source, 'Group %d' % i, list(stay)[:1])
+            for i in range(3)]
+        for _ in range(4):
+            self.number += 1
+            self.create('Outside %d' % self.number, self.directory.partners)
+
+    def everyone(self):
+        return self.people() + sorted(self.directory.search(
+            self.directory.partners, '(objectClass=person)', ['1.1']))
+
+    def anyone(self):
+        return self.rng.choice(self.everyone())
+
+    def manage(self):
+        self.directory.modify(self.anyone(), manager=self.anyone())
+
+    def unmanage(self):
+        self.directory.modify(self.anyone(), manager=None)
+
+    def title_outside(self):
+        self.directory.modify(
+            self.anyone(), title='O%d' % self.rng.randrange(10 ** 9))
+
+    def hide(self):
+        if self.ad:
+            self.directory.modify(
+                self.anyone(), msExchHideFromAddressLists=self.rng.choice(
+                    ['TRUE', None]))
+
+    def join(self):
+        try:
+            change(self.source, self.rng.choice(self.groups), ldap.MOD_ADD,
+                   self.anyone())
+        except ldap.TYPE_OR_VALUE_EXISTS:
+            pass
+
+    def leave(self):
+        dn = self.rng.choice(self.groups)
+        members = sorted(value.decode() for value in self.directory.read(
+            dn, ['member']).get('member', []))
+        if len(members) > 1:
+            change(self.source, dn, ldap.MOD_DELETE, self.rng.choice(members))
+
+
+@pytest.mark.parametrize('feed', ['dirsync', 'usn'])
+def test_random_edits_of_active_directory(tidy, tmp_path, feed):  # noqa: F811
+    forest = tidy['north']
+    source = Source(forest, tmp_path, feed, more='manager = true;')
+    random_edits(source, feed, make=ReferenceEditor)
+
+
+def test_random_edits_of_openldap(openldap, tmp_path):
+    for place in (openldap.staff, openldap.partners):
+        openldap.empty(place)
+    source = Source(openldap, tmp_path, 'auto', more='manager = true;')
+    random_edits(source, 'syncrepl', make=ReferenceEditor)
