@@ -314,8 +314,6 @@ containers_add(struct collector *c, const char *context, struct err *err)
 static int
 members_add(struct collector *c, struct err *err)
 {
-	if (c->feeds->touched.count == 0)
-		return 0;
 	return scope_expand(c->scope, err) < 0
 		   ? -1
 		   : scope_members_changed(c->scope, &c->feeds->touched, err);

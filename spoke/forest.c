@@ -146,6 +146,21 @@ forest_dn(const struct forest *forest, size_t index)
 	return forest->places[index].dn;
 }
 
+/* What is switched off does not fall to the context above it. */
+static bool
+is_switched_off(const struct forest *forest, const char *dn, size_t found)
+{
+	const struct spoke_directory *d = &forest->conf->directory;
+
+	for (size_t i = 0; i < d->domain_count; i++)
+		if (!d->domains[i].enabled &&
+		    dn_is_below(dn, d->domains[i].context, true) &&
+		    dn_is_below(
+			d->domains[i].context, forest->places[found].dn, false))
+			return true;
+	return false;
+}
+
 size_t
 forest_find(const struct forest *forest, const char *dn)
 {
@@ -160,7 +175,9 @@ forest_find(const struct forest *forest, const char *dn)
 			dn_is_below(context, forest->places[found].dn, false)))
 			found = i;
 	}
-	return found;
+	return found == FOREST_NONE || is_switched_off(forest, dn, found)
+		   ? FOREST_NONE
+		   : found;
 }
 
 struct dialect *

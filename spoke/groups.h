@@ -67,7 +67,7 @@ const char *groups_via(
 size_t groups_refused(const struct groups *groups);
 
 /* Adds to out the ids that are members under this key and were not, or the
- * other way round; *out_before: how many there were. */
+ * other way round, and those outside; *out_before: how many there were. */
 int groups_changed(const struct groups *groups, size_t from, const char *key,
     struct collect_ids *out, size_t *out_before, struct err *err) ERR_WUR;
 /* Writes under this key who was found; and what dynamic groups answered. */

@@ -106,6 +106,10 @@ groups_changed(const struct groups *groups, size_t from, const char *key,
 		return -1;
 	}
 	*out_before = note.len / NOTE_MEMBER;
+	/* No feed tells of those. */
+	for (size_t i = 0; i < count; i++)
+		if (list[i].outside)
+			collect_ids_add(out, &list[i].id);
 	while (now < count || at < note.len) {
 		struct id id = {{0}};
 		int order = now == count ? 1 : -1;

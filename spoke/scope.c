@@ -382,15 +382,24 @@ reader_take(void *arg, const struct scope_hit *none,
 	return r->fn(r->arg, &hit, entry, err);
 }
 
-/* The same search in every naming context that the policy reads. */
+/* The same search in every naming context that the policy reads, or in the
+ * global catalogue. */
 static int
 read_forest(struct scope *s, struct scope_search *search,
     struct scope_reader *reader, struct err *err)
 {
 	struct forest *forest = s->options.forest;
+	const struct forest_context *context;
 	int rc = 0;
 
 	search->scope = SEARCH_SUBTREE;
+	if (reader->outside) {
+		search->base = "";
+		rc = forest_catalogue(forest, &context, err);
+		return rc <= 0 ? rc
+			       : scope_search_at(s, context, search,
+				     reader_take, reader, err);
+	}
 	for (size_t i = 0; rc == 0 && i < forest_count(forest); i++) {
 		if (!scope_reads(s, i))
 			continue;
@@ -478,9 +487,11 @@ scope_read_ids(struct scope *s, const struct id *ids, size_t count,
     const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
 {
 	struct scope_reader reader = {.scope = s, .fn = fn, .arg = arg};
+	int rc = scope_batches_read(&reader, ids, count, attributes, err);
 
-	return scope_batches_read(&reader, ids, count, attributes, err) < 0 ? -1
-									    : 0;
+	if (rc == 0)
+		rc = scope_outside_read(&reader, ids, count, attributes, err);
+	return rc < 0 ? -1 : 0;
 }
 
 int

@@ -67,7 +67,7 @@ bool scope_expands(const struct scope *scope);
  * members and has none, class config. */
 int scope_expand(struct scope *scope, struct err *err) ERR_WUR;
 /* Adds the ids whose membership is another than the one that scope_pins_keep()
- * wrote. */
+ * wrote, and the members of whom no feed tells. */
 int scope_members_changed(
     struct scope *scope, struct collect_ids *out, struct err *err) ERR_WUR;
 /* Dynamic groups whose filter the directory refuses. */

@@ -215,29 +215,73 @@ scope_member_find(struct scope *s, const struct scope_from *from,
 	return 1;
 }
 
+static bool
+is_outside(const struct scope *s, const struct id *id)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct groups_member *member =
+		    groups_find(s->groups, i, id);
+
+		if (member != NULL && member->outside)
+			return true;
+	}
+	return false;
+}
+
+int
+scope_outside_read(struct scope_reader *reader, const struct id *ids,
+    size_t count, const char *const *attributes, struct err *err)
+{
+	struct collect_ids outside = {.list = NULL};
+	int rc;
+
+	for (size_t i = 0; reader->scope->groups != NULL && i < count; i++)
+		if (is_outside(reader->scope, &ids[i]))
+			collect_ids_add(&outside, &ids[i]);
+	reader->outside = true;
+	rc = scope_batches_read(
+	    reader, outside.list, outside.count, attributes, err);
+	collect_ids_fini(&outside);
+	return rc;
+}
+
+/* Members in the domains that are read, or in those that are not. */
+static int
+members_read(struct scope_reader *reader, const struct groups_member *list,
+    size_t count, const char *const *attributes, struct err *err)
+{
+	struct id *ids = mem_calloc(MEMBERS_AT_ONCE, sizeof(*ids));
+	size_t i = 0;
+	int rc = 0;
+
+	while (rc == 0 && i < count) {
+		size_t n = 0;
+
+		for (; n < MEMBERS_AT_ONCE && i < count; i++)
+			if (list[i].outside == reader->outside)
+				ids[n++] = list[i].id;
+		rc = scope_batches_read(reader, ids, n, attributes, err);
+	}
+	free(ids);
+	return rc;
+}
+
 int
 scope_members_read(struct scope *s, const struct scope_from *from,
     const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
 {
 	struct scope_reader reader = {
 	    .scope = s, .from = from, .members = true, .fn = fn, .arg = arg};
-	struct id *ids;
-	size_t count = 0, i = 0;
-	const struct groups_member *list = NULL;
-	int rc = 0;
+	const struct groups_member *list;
+	size_t count;
+	int rc;
 
-	if (s->groups != NULL)
-		list = groups_list(s->groups, from_index(s, from), &count);
-	if (count == 0)
+	if (s->groups == NULL)
 		return 0;
-	ids = mem_calloc(MEMBERS_AT_ONCE, sizeof(*ids));
-	while (rc == 0 && i < count) {
-		size_t n = 0;
-
-		while (n < MEMBERS_AT_ONCE && i < count)
-			ids[n++] = list[i++].id;
-		rc = scope_batches_read(&reader, ids, n, attributes, err);
-	}
-	free(ids);
-	return rc;
+	list = groups_list(s->groups, from_index(s, from), &count);
+	rc = members_read(&reader, list, count, attributes, err);
+	if (rc != 0)
+		return rc;
+	reader.outside = true;
+	return members_read(&reader, list, count, attributes, err);
 }

@@ -54,6 +54,10 @@ struct scope_search {
  * NULL. */
 int scope_search(struct scope *scope, const struct scope_search *search,
     scope_fn *fn, void *arg, struct err *err) ERR_WUR;
+/* The same on a server that is chosen already. */
+int scope_search_at(struct scope *scope, const struct forest_context *context,
+    const struct scope_search *search, scope_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
 /* search_reference_fn; arg is the scope. */
 void scope_referral_take(void *arg, const char *url, const char *dn);
 /* The filter of everything that may go out (or, wide, be counted). */
@@ -75,6 +79,7 @@ struct scope_reader {
 	/* The entry of `from` that finds it; NULL: each is asked for. */
 	const struct scope_from *from;
 	bool members; /* of its groups */
+	bool outside; /* from the global catalogue */
 	bool any;     /* no question: fn gets all */
 	scope_fn *fn;
 	void *arg;
@@ -91,6 +96,10 @@ bool scope_is_excluded(const struct scope_from *from, const char *dn);
 int scope_member_find(struct scope *scope, const struct scope_from *from,
     const struct search_entry *entry, struct scope_hit *out_hit,
     struct err *err) ERR_WUR;
+/* scope_read_ids() of those that only the global catalogue has; 1: fn stopped
+ * it. */
+int scope_outside_read(struct scope_reader *reader, const struct id *ids,
+    size_t count, const char *const *attributes, struct err *err) ERR_WUR;
 /* Do only the members of what is found there go out? */
 bool scope_members_only(const struct scope *scope,
     const struct scope_from *from, const struct search_entry *entry);

@@ -34,8 +34,8 @@ scope_key(
 }
 
 int
-scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
-    void *arg, struct err *err)
+scope_search_at(struct scope *s, const struct forest_context *context,
+    const struct scope_search *what, scope_fn *fn, void *arg, struct err *err)
 {
 	const struct search_options options = {.base = what->base,
 	    .scope = what->scope,
@@ -45,14 +45,11 @@ scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
 	    .reference_arg = s,
 	    .page_size = what->scope == SEARCH_BASE ? 0 : s->options.page_size,
 	    .extended_dn = s->options.extended_dn};
-	const struct forest_context *context;
 	struct search *search = NULL;
 	struct search_entry entry;
 	int rc;
 
-	if (forest_context_of(s->options.forest, what->base, &context, err) <
-		0 ||
-	    search_open(context->session, &options, &search, err) < 0)
+	if (search_open(context->session, &options, &search, err) < 0)
 		return -1;
 	while ((rc = search_step(search, &entry, err)) > 0) {
 		rc = fn(arg, NULL, &entry, err);
@@ -61,6 +58,17 @@ scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
 	}
 	search_close(search);
 	return rc;
+}
+
+int
+scope_search(struct scope *s, const struct scope_search *what, scope_fn *fn,
+    void *arg, struct err *err)
+{
+	const struct forest_context *context;
+
+	if (forest_context_of(s->options.forest, what->base, &context, err) < 0)
+		return -1;
+	return scope_search_at(s, context, what, fn, arg, err);
 }
 
 static int

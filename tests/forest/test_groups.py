@@ -1,8 +1,11 @@
 """Groups: themselves, their members or both, on real directories."""
 
+import base64
+import json
 import os
 import re
 import sqlite3
+import subprocess
 
 import ldap
 import pytest
@@ -486,6 +489,75 @@ def test_members_on_other_servers(east, uplands, tmp_path):
     finally:
         uplands.start()
     assert reader.read()['count'] == 2
+
+
+# Only from within may an entry be given the id that it has elsewhere.
+MIRROR = """
+import base64, json, sys
+from samba.auth import system_session
+from samba.param import LoadParm
+from samba.samdb import SamDB
+lp = LoadParm()
+lp.load(sys.argv[1])
+db = SamDB(sys.argv[2], session_info=system_session(), lp=lp)
+entry = {name: [base64.b64decode(v) for v in values]
+         for name, values in json.load(sys.stdin).items()}
+db.add(entry | {'dn': sys.argv[3]}, controls=['relax:0'])
+"""
+
+
+def in_catalogue(family, dn):
+    """The child's entry in the root's catalogue, with the id that it has."""
+    parent, root = dn.split(',', 1)[1], family.root
+    if not root.search(family.child.base, '(distinguishedName=%s)' % parent,
+                       ['1.1']):
+        root.add(parent, {'objectClass': 'organizationalUnit'})
+    entry = family.child.read(dn, ['objectGUID', 'cn', 'displayName', 'mail',
+                                   'mailNickname', 'proxyAddresses'])
+    entry['objectClass'] = [b'contact']
+    entry['targetAddress'] = entry['proxyAddresses']
+    subprocess.run(
+        ['/usr/bin/python3', '-c', MIRROR, root.home + '/smb.conf',
+         root.home + '/private/sam.ldb', dn], check=True, text=True,
+        input=json.dumps({name: [base64.b64encode(v).decode() for v in values]
+                          for name, values in entry.items()}))
+
+
+def test_members_in_another_domain(family, tmp_path):
+    root, child = family.root, family.child
+    for one in (root, child):
+        one.empty(one.staff)
+    far, near = user(child, 'far'), user(root, 'near')
+    in_catalogue(family, far)
+    sales = group(root, 'sales', [far, near])
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy('object = "%s"; groups = "members";' % sales)
+    first = reader.read()
+    assert first['count'] == 2 and first['whole'], reader.log
+    child.modify(far, title='Other')
+    said = reader.read()
+    assert said['modified'] == 1 and not said['whole'], reader.log
+    assert said['root'] == reader.truth()
+    members(root, sales, drop=[far])
+    said = reader.read()
+    assert said['deleted'] == 1 and not said['whole'], reader.log
+    # A dynamic group asks the whole forest, as Exchange does.
+    asks = dynamic(root, 'asks', '(|(cn=far)(cn=near))', root.staff)
+    reader.policy('object = "%s"; groups = "members";' % asks)
+    assert reader.read()['count'] == 2
+    members(root, sales, add=[far])
+    reader.policy('object = "%s"; groups = "members";' % sales)
+    # A domain that is not looked into: what the catalogue has of it.
+    reader.write(domain(child).replace('context', 'enabled = false; context'))
+    first = reader.read()
+    assert first['count'] == 2, reader.log
+    assert reader.read()['unchanged']
+    root.modify(far, displayName='Far Away')
+    said = reader.read()
+    assert said['modified'] == 1 and not said['whole'], reader.log
+    assert said['root'] == reader.truth()
+    members(root, sales, drop=[far])
+    assert reader.read()['deleted'] == 1
 
 
 class GroupEditor(Editor):
