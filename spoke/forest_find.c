@@ -79,6 +79,27 @@ domain_from_dn(const char *dn, struct buf *out)
 	}
 }
 
+/* child.north.example to DC=child,DC=north,DC=example. */
+static char *
+dn_from_domain(const char *domain)
+{
+	struct buf dn;
+	char *text;
+
+	buf_init(&dn, TEXT_MAX);
+	while (*domain != '\0') {
+		size_t len = strcspn(domain, ".");
+
+		if (dn.len > 0)
+			buf_add_byte(&dn, ',');
+		dn_add_rdn(&dn, "DC", slice_make(domain, len));
+		domain += len + (domain[len] == '.');
+	}
+	text = mem_strdup(buf_cstr(&dn));
+	buf_fini(&dn);
+	return text;
+}
+
 /* A place on a server of its own. dns: what the forest says of it, NULL. */
 static void
 place_add_own(struct forest *forest, const char *dn, const char *dns,
@@ -147,11 +168,14 @@ domain_take(struct forest *forest, const struct search_entry *entry)
 	const struct spoke_domain *set;
 	char *dn, *dns;
 
-	if (context.len == 0)
+	if (context.len == 0 && root.len == 0)
 		return;
 	forest->domain_count++;
-	dn = mem_strndup((const char *)context.data, context.len);
 	dns = mem_strndup((const char *)root.data, root.len);
+	/* Samba hides the name of a context of which it has no copy. */
+	dn = context.len == 0
+		 ? dn_from_domain(dns)
+		 : mem_strndup((const char *)context.data, context.len);
 	set = domain_get(forest, dn);
 	if (place_get(forest, dn) == NULL && (set == NULL || set->enabled))
 		place_add_own(forest, dn, root.len > 0 ? dns : NULL, set);

@@ -80,8 +80,8 @@ def uplands(scratch, block, authority):
 @pytest.fixture(scope='session')
 def family(scratch, block, authority):
     """A forest of two domains, trunk.example and child.trunk.example."""
-    made = samba_family.Family('trunk', [block.address(21), block.address(22)],
-                               authority, scratch)
+    made = samba_family.Family('trunk', [
+        block.address(host) for host in (21, 22, 23)], authority, scratch)
     try:
         yield made.start()
     finally:

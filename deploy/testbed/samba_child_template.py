@@ -1,14 +1,15 @@
 #!/usr/bin/python3
 """Make a forest of two domains, in directories that can be copied: a forest as
-samba_template.py makes it, and a child domain that joins it.
+samba_template.py makes it, a child domain that joins it, and a second
+controller of its first domain.
 
     samba_child_template.py DIRECTORY NAME DOMAIN ADDRESS
 
-DIRECTORY/root and DIRECTORY/child; the forest's controller is run at ADDRESS
+DIRECTORY/root, DIRECTORY/child and DIRECTORY/second; the forest's controller is run at ADDRESS
 meanwhile. Samba's own `samba-tool domain join ... SUBDOMAIN` was dropped: its
 join is still there, but parts of it have decayed. Those are replaced here,
-each with its reason. No trust is set up, so that the two do not replicate
-after the join, and an account of one cannot bind at the other."""
+each with its reason. No trust is set up, so that the two domains do not
+replicate after the join, and an account of one cannot bind at the other."""
 
 import inspect
 import logging
@@ -24,13 +25,13 @@ import samba.provision
 from samba import Ldb, credentials, dsdb
 from samba.auth import system_session
 from samba.dcerpc import drsuapi, misc, security
-from samba.join import DCJoinContext
+from samba.join import DCJoinContext, join_DC
 from samba.ndr import ndr_pack
 from samba.param import LoadParm
 from samba.samdb import SamDB
 
 import samba_template
-from samba_child_settings import CHILD, CHILD_HOST, CHILD_SID
+from samba_child_settings import CHILD, CHILD_HOST, CHILD_SID, SECOND_HOST
 from samba_settings import ADMIN_PASSWORD
 
 SERVER = '''[global]
@@ -137,16 +138,29 @@ def settings(path, text):
     return made
 
 
-def join(directory, workgroup, domain, address, database):
-    """The steps of samba.join's former join_subdomain()."""
-    made = settings(directory + '.conf', CLIENT.format(
-        workgroup=CHILD.upper(), realm=domain.upper(), host=CHILD_HOST))
+def administrator(made, workgroup):
     who = credentials.Credentials()
     who.guess(made)
     who.set_username('Administrator')
     who.set_password(ADMIN_PASSWORD)
     who.set_domain(workgroup)
     who.set_kerberos_state(credentials.DONT_USE_KERBEROS)
+    return who
+
+
+def join_second(directory, workgroup, domain, address):
+    made = settings(directory + '.conf', CLIENT.format(
+        workgroup=workgroup, realm=domain.upper(), host=SECOND_HOST))
+    join_DC(logging.getLogger('join'), address,
+            administrator(made, workgroup), made, 'Default-First-Site-Name',
+            SECOND_HOST, directory, domain, dns_backend='NONE')
+
+
+def join_child(directory, workgroup, domain, address, database):
+    """The steps of samba.join's former join_subdomain()."""
+    made = settings(directory + '.conf', CLIENT.format(
+        workgroup=CHILD.upper(), realm=domain.upper(), host=CHILD_HOST))
+    who = administrator(made, workgroup)
     context = Join(logging.getLogger('join'), address, who, made,
                    'Default-First-Site-Name', CHILD_HOST, directory,
                    dns_backend='NONE')
@@ -216,7 +230,10 @@ def build(directory, name, domain, address, sockets):
         answers(root, address, server)
         database = SamDB(root + '/private/sam.ldb', lp=made, flags=0,
                          session_info=system_session())
-        join(child, name.upper(), CHILD + '.' + domain, address, database)
+        join_child(child, name.upper(), CHILD + '.' + domain, address,
+                   database)
+        join_second(os.path.join(directory, 'second'), name.upper(), domain,
+                    address)
     finally:
         server.terminate()
         server.wait()

@@ -17,8 +17,23 @@ class Child(samba_forest.Samba):
     host = samba_child_settings.CHILD_HOST
 
 
+class Second(samba_forest.Samba):
+    host = samba_child_settings.SECOND_HOST
+
+    def pull(self, other):
+        """Takes over what the other controller has; while this one is down.
+        """
+        subprocess.run(
+            ['samba-tool', 'drs', 'replicate', '--local', self.address,
+             other.address, self.base, '-U', 'Administrator%' +
+             other.admin_password, '--use-kerberos=off', '--configfile',
+             os.path.join(self.home, 'smb.conf')], check=True,
+            capture_output=True, timeout=60)
+
+
 class Family:
-    """`root` and `child`, as two Samba objects. They share schema and
+    """`root`, `child` and `second` (another controller of the root's domain,
+    not started), as Samba objects. The domains share schema and
     configuration as of the join, and do not replicate: the catalogue of the
     root's controller holds of the child what replicate() puts there."""
 
@@ -27,6 +42,9 @@ class Family:
         self.child = Child(
             samba_child_settings.CHILD, addresses[1], authority, scratch,
             domain=samba_child_settings.CHILD + '.' + self.root.domain)
+        self.second = Second(name, addresses[2], authority,
+                             os.path.join(scratch, 'second'),
+                             domain=self.root.domain)
         self.root.folk, self.child.folk = 'north', 'south'
         self.template = self.root.template + '-' + self._fingerprint()
 
@@ -61,20 +79,22 @@ class Family:
     def start(self):
         if not os.path.isdir(self.template):
             self._build()
-        for part in ('root', 'child'):
+        os.makedirs(os.path.dirname(self.second.home), exist_ok=True)
+        for part in ('root', 'child', 'second'):
             domain = getattr(self, part)
             subprocess.run(['cp', '-a', '--reflink=auto',
                             os.path.join(self.template, part), domain.home],
                            check=True)
             domain.configure()
-            domain.start()
+            if part != 'second':
+                domain.start()
         self.root.wait()
         self.child.wait()
         return self
 
     def stop(self):
-        self.root.stop()
-        self.child.stop()
+        for domain in (self.root, self.child, self.second):
+            domain.stop()
 
     def replicate(self, dn):
         """Puts an entry of the child into the root's catalogue, as a global

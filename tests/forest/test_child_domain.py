@@ -147,3 +147,46 @@ def test_check_tells_of_the_forest(clean_family, block, tmp_path):
     reader.write(domain(child) + ' global_catalog = [ "%s" ];' % gone)
     said = reader.check()
     assert 'global_catalog: ' + gone in said, said
+
+
+def test_the_child_first(clean_family, tmp_path):
+    """The spoke stands in the child domain; the root is the other one."""
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, child, more=domain(root))
+    reader.policy('filter = "(mail=*)";')
+    assert reader.read()['count'] == 8
+    root.add_person(40)
+    touched = reader.read()
+    assert touched['count'] == 9 and not touched['whole'], reader.log
+
+
+@pytest.mark.parametrize('feed', ['usn', 'dirsync'])
+def test_another_controller_of_a_domain(clean_family, tmp_path, feed):
+    """A feed's cookie is its controller's: the other one is read whole, which
+    finds what was changed and leaves everything else as it was."""
+    root, second = clean_family.root, clean_family.second
+    reader = Reader(tmp_path, root, uris(root.uri, second.uri))
+    reader.policy(ou(root), feed=feed)
+    assert reader.read()['count'] == 4
+    root.add_person(50)
+    second.pull(root)
+    second.start()
+    second.wait()
+    root.stop()
+    try:
+        taken = reader.read()
+        assert taken['whole'] and taken['count'] == 5, reader.log
+        assert (taken['added'], taken['modified'], taken['deleted']) == (
+            1, 0, 0)
+        assert 'another server answered instead uri=' + second.uri in (
+            reader.log), reader.log
+        assert 'reason="another domain controller' in reader.log
+        # from then on it is followed
+        assert reader.read()['unchanged']
+    finally:
+        root.start()
+        root.wait()
+        second.stop()
+    back = reader.read()
+    assert back['whole'] and back['root'] == taken['root'], reader.log
+    assert 'another domain controller' in reader.log
