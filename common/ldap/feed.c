@@ -15,11 +15,11 @@
  * position
  *
  * identity: which server answered (AD: invocationId; a restored or another
- * domain controller has another). position: the feed's own.
+ * domain controller has another), or a witness (feed_witness.c). position: the
+ * feed's own.
  */
 #define FEED_MAGIC 0x67616631u /* "gaf1" */
 #define FEED_TIMEOUT_MS (10 * CLOCK_MINUTE_MS)
-#define FEED_IDENTITY_MAX 256
 
 static const char *const kind_names[] = {
     [FEED_AUTO] = "auto",

@@ -9,6 +9,9 @@
 /* Machines write themselves often and are never exported. */
 #define FEED_AD_FILTER "(!(objectClass=computer))"
 #define FEED_PAGE 1000
+#define FEED_IDENTITY_MAX 4096
+/* Deleted objects that a cookie remembers. */
+#define FEED_WITNESS_MAX 64
 
 enum feed_state {
 	FEED_NEW,
@@ -50,6 +53,8 @@ struct feed {
 	struct id *ids;
 	size_t id_count, id_next;
 	enum feed_event id_event;
+	struct id deleted[FEED_WITNESS_MAX]; /* the first of those told */
+	size_t deleted_count;                /* may be more */
 };
 
 /* The end of a feed that cannot answer. Returns 0. */
@@ -76,6 +81,13 @@ char *feed_ad_deleted_base(const struct feed *feed);
  * 0 there is no contextCSN to be seen, -1. */
 int feed_syncrepl_position(struct session *session, const char *base,
     struct buf *out, struct err *err) ERR_WUR;
+/* syncrepl, see feed_witness.c. Is the server still what the old cookie saw? 1,
+ * 0, -1; asked when all is told. */
+int feed_witness_check(struct feed *feed, struct err *err) ERR_WUR;
+/* The witness of the new position, as identity. */
+int feed_witness_take(struct feed *feed, struct err *err) ERR_WUR;
+/* The feed tells of this deletion. */
+void feed_witness_deleted(struct feed *feed, const struct id *id);
 /* Every id of the context as PRESENT. 1, 0 the end, -1. */
 int feed_ad_sweep_open(struct feed *feed, struct err *err) ERR_WUR;
 int feed_ad_sweep_step(

@@ -77,6 +77,8 @@ syncrepl_place(struct feed *feed, const char *reason, struct err *err)
 		    "the server shows no contextCSN of \"%s\": load the "
 		    "overlay syncprov and let the account read it",
 		    feed->base);
+	if (feed_witness_take(feed, err) < 0)
+		return -1;
 	return feed_refuse(feed, "%s", reason);
 }
 
@@ -136,6 +138,8 @@ sync_entry(struct feed *feed, LDAPMessage *message, struct feed_touched *out,
 	out->event = state == FEED_SYNC_DELETE    ? FEED_DELETED
 		     : state == FEED_SYNC_PRESENT ? FEED_PRESENT
 						  : FEED_CHANGED;
+	if (out->event == FEED_DELETED)
+		feed_witness_deleted(feed, &out->id);
 	ldap_memfree(feed->dn);
 	feed->dn = ldap_get_dn(ld, message);
 	out->dn = feed->dn;
@@ -234,6 +238,24 @@ sync_result(struct feed *feed, LDAPMessage *message, struct err *err)
 	return rc;
 }
 
+/* All is told, by a server that is still the same? */
+static int
+sync_end(struct feed *feed, struct err *err)
+{
+	int rc = feed_witness_check(feed, err);
+
+	if (rc < 0)
+		return -1;
+	if (rc == 0) {
+		buf_reset(&feed->old_identity);
+		return syncrepl_place(feed,
+		    "the server has not what it had: it was restored from a "
+		    "backup",
+		    err);
+	}
+	return feed_witness_take(feed, err);
+}
+
 int
 feed_syncrepl_step(struct feed *feed, struct feed_touched *out, struct err *err)
 {
@@ -245,13 +267,19 @@ feed_syncrepl_step(struct feed *feed, struct feed_touched *out, struct err *err)
 			out->id = feed->ids[feed->id_next++];
 			out->event = feed->id_event;
 			out->dn = NULL;
+			if (out->event == FEED_DELETED)
+				feed_witness_deleted(feed, &out->id);
 			return 1;
 		}
 		type = feed_receive(feed, &message, err);
 		if (type < 0)
 			return -1;
-		if (type == LDAP_RES_SEARCH_RESULT)
-			return sync_result(feed, message, err);
+		if (type == LDAP_RES_SEARCH_RESULT) {
+			rc = sync_result(feed, message, err);
+			return rc == 0 && feed->state == FEED_RUNNING
+				   ? sync_end(feed, err)
+				   : rc;
+		}
 		if (type == LDAP_RES_SEARCH_ENTRY)
 			rc = sync_entry(feed, message, out, err);
 		else if (type == LDAP_RES_INTERMEDIATE)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import ldap
+from ldap.controls import LDAPControl
 from ldap.dn import escape_dn_chars
 
 from . import net, people, process, samba_settings
@@ -15,6 +16,11 @@ from .directory import Directory
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILDER = os.path.join(HERE, 'samba_template.py')
+RESTORER = os.path.join(HERE, 'samba_restore.py')
+
+# SD flags (MS-ADTS 3.1.1.3.4.1.11): 4, the discretionary part alone.
+DACL_ONLY = LDAPControl('1.2.840.113556.1.4.801', True,
+                        encodedControlValue=b'\x30\x03\x02\x01\x04')
 
 CONFIGURATION = '''[global]
 	netbios name = {host}
@@ -162,6 +168,55 @@ class Samba(Directory):
             self.builder = None
         process.stop(self.child)
         self.child = None
+
+    def sid_of(self, dn):
+        raw = self.read(dn, ['objectSid'])['objectSid'][0]
+        parts = [raw[0], int.from_bytes(raw[2:8], 'big')] + [
+            int.from_bytes(raw[i:i + 4], 'little')
+            for i in range(8, len(raw), 4)]
+        return 'S-' + '-'.join(map(str, parts))
+
+    def access(self, dn):
+        """The access list, as set_access() takes it back."""
+        (_, entry), = self.link.search_ext_s(
+            dn, ldap.SCOPE_BASE, '(objectClass=*)', ['nTSecurityDescriptor'],
+            serverctrls=[DACL_ONLY])
+        return entry['nTSecurityDescriptor']
+
+    def set_access(self, dn, descriptor):
+        self.link.modify_ext_s(dn, [(
+            ldap.MOD_REPLACE, 'nTSecurityDescriptor', descriptor)],
+            serverctrls=[DACL_ONLY])
+
+    def grant(self, dn, ace):
+        """Adds an entry (SDDL), which may also deny, to an access list."""
+        subprocess.run(
+            ['samba-tool', 'dsacl', 'set', '--objectdn=' + dn,
+             '--sddl=' + ace, '-H',
+             os.path.join(self.home, 'private', 'sam.ldb'),
+             '--configfile=' + os.path.join(self.home, 'smb.conf')],
+            check=True, capture_output=True)
+
+    def save(self):
+        """A backup of the database, taken while it rests."""
+        copy = os.path.join(self.home, 'saved')
+        self.stop()
+        subprocess.run(['cp', '-a', os.path.join(self.home, 'private'), copy],
+                       check=True)
+        self.start()
+        self.wait()
+        return copy
+
+    def restore(self, copy):
+        """Puts a backup back as is proper: with a new invocationId."""
+        self.stop()
+        shutil.rmtree(os.path.join(self.home, 'private'))
+        os.rename(copy, os.path.join(self.home, 'private'))
+        subprocess.run(['/usr/bin/python3', RESTORER,
+                        os.path.join(self.home, 'smb.conf')], check=True,
+                       capture_output=True)
+        self.start()
+        self.wait()
 
     def populate(self, count):
         self.load((self.person_dn(entry['cn']), people.ad_user(entry))

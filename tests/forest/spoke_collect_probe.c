@@ -7,6 +7,7 @@
  * replica's root, with dump also its objects; exit code 1 and the message on an
  * error.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -113,6 +114,7 @@ main(int argc, char **argv)
 		dump = dump || strcmp(argv[i], "dump") == 0;
 	}
 	log_init("probe", LOG_LEVEL_INFO);
+	(void)signal(SIGPIPE, SIG_IGN);
 	options.now_ms = strtoll(argv[4], NULL, 10);
 	if (crypto_init(&err) == 0 &&
 	    spoke_conf_load(argv[1], &conf, &err) == 0 &&
