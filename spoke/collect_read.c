@@ -115,6 +115,7 @@ object_put(struct collector *c, const struct id *id,
 	if (c->references != NULL)
 		return references_put(
 		    c, id, &question->object, question->entry, cause, err);
+	(void)stages_enter(STAGE_ENCODE);
 	buf_reset(&c->body);
 	if (object_encode(&question->object, c->arena, &c->body, cause) < 0)
 		return 1;
@@ -148,7 +149,6 @@ object_take(struct collector *c, const struct id *id,
 			shape_count(counts, kind, reason);
 		return 0;
 	}
-	(void)stages_enter(STAGE_ENCODE);
 	if (!c->policy->source_dn)
 		question->object.source_dn = id_format(id, opaque);
 	question->object.references.along = along;
@@ -274,6 +274,7 @@ collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 	rc = scope_expand(c->scope, err);
 	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
 		rc = from_take(c, i, &entries[i], err);
+	(void)stages_enter(STAGE_STORE);
 	if (rc == 0)
 		rc = references_settle_whole(c, err);
 	(void)stages_enter(before);

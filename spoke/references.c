@@ -7,6 +7,7 @@
 #include "common/ldap/group.h"
 #include "common/wire/limits.h"
 #include "spoke/references.h"
+#include "spoke/stages.h"
 
 #define REFERENCES_ARENA_MAX ((size_t)64 << 20)
 /* Objects that wait for their managers' names to be resolved. */
@@ -169,14 +170,17 @@ static int
 names_resolve(struct references *r, const struct slice *names, size_t count,
     struct id *out, struct err *err)
 {
-	for (size_t from = 0; from < count; from += MEMBERS_AT_ONCE) {
+	enum stage before = stages_enter(STAGE_RECEIVE);
+	int rc = 0;
+
+	for (size_t from = 0; rc == 0 && from < count;
+	     from += MEMBERS_AT_ONCE) {
 		size_t n = count - from;
 
 		if (n > MEMBERS_AT_ONCE)
 			n = MEMBERS_AT_ONCE;
-		if (reference_cache_resolve(r->cache, names + from, n, err) < 0)
-			return -1;
-		for (size_t i = from; i < from + n; i++) {
+		rc = reference_cache_resolve(r->cache, names + from, n, err);
+		for (size_t i = from; rc == 0 && i < from + n; i++) {
 			const struct id *id =
 			    reference_cache_find(r->cache, names[i]);
 
@@ -186,7 +190,8 @@ names_resolve(struct references *r, const struct slice *names, size_t count,
 				reference_unresolved(names[i], &out[i]);
 		}
 	}
-	return 0;
+	(void)stages_enter(before);
+	return rc;
 }
 
 /* 1: a value without an id would make a shorter list. */
@@ -390,6 +395,7 @@ queue_put(struct collector *c, const struct waiting *w,
 		slice_sub(buf_slice(&r->queue->bytes), w->body, w->body_len),
 		&object, &r->body, err) < 0)
 		return -1;
+	(void)stages_enter(STAGE_STORE);
 	return replica_intake_put_with(
 	    c->intake, &w->id, buf_slice(&r->body), &row, err);
 }
@@ -422,6 +428,7 @@ body_make(struct collector *c, struct object *object, struct err *cause)
 {
 	if (c->intake == NULL)
 		return 0;
+	(void)stages_enter(STAGE_ENCODE);
 	buf_reset(&c->body);
 	return object_encode(object, c->arena, &c->body, cause) < 0 ? 1 : 0;
 }
@@ -450,6 +457,7 @@ references_put(struct collector *c, const struct id *id, struct object *object,
 	struct raw raw = {.has_manager = false};
 	int rc;
 
+	(void)stages_enter(STAGE_READ);
 	arena_reset(r->arena);
 	rc = raw_read(c, object->kind, entry, &raw, cause, err);
 	if (rc != 0)
@@ -479,6 +487,7 @@ references_put(struct collector *c, const struct id *id, struct object *object,
 		rc = body_make(c, object, cause);
 	if (rc != 0 || c->intake == NULL)
 		return rc;
+	(void)stages_enter(STAGE_STORE);
 	return replica_intake_put_with(
 	    c->intake, id, buf_slice(&c->body), &row, err);
 }

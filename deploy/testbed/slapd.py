@@ -53,8 +53,9 @@ class Slapd(Directory):
     contact_filter = '(objectClass=inetOrgPerson)'
 
     def __init__(self, name, address, authority, scratch, domain=None,
-                 **settings):
+                 debug=0, **settings):
         super().__init__()
+        self.debug = debug      # slapd.conf(5) loglevel, into its log
         self.name, self.address = name, address
         self.behind = net.relay_address(address)
         self.domain = domain or name + '.example'
@@ -143,7 +144,7 @@ class Slapd(Directory):
         if not os.path.exists(os.path.join(self.home, 'data', 'data.mdb')):
             self.slapadd()
         self.child = process.start(
-            ['/usr/sbin/slapd', '-d', '0', '-f', self.conf, '-h',
+            ['/usr/sbin/slapd', '-d', str(self.debug), '-f', self.conf, '-h',
              'ldap://%s:%d ldaps://%s:%d' % (self.address, self.port,
                                              self.address, self.tls_port)],
             self.log, keep=keep, pass_fds=pass_fds)
