@@ -284,3 +284,42 @@ def test_openldap(star, openldap):
     d.empty('ou=Renamed,' + d.staff)
     d.delete('ou=Renamed,' + d.staff)
     assert 'vanished' in east.export(expect=1).text
+
+
+def test_a_manager_goes_along(star, clean):
+    """Counted, explained, published; a target takes him like others."""
+    north, south = (star.join(name, clean[name]) for name in (
+        'north', 'south'))
+    d = north.ldap
+    place = unit(d, 'Board', d.base)
+    try:
+        top, boss, shy = (person(d, n, place) for n in (1, 2, 3))
+        d.modify(boss, manager=top)
+        d.modify(shy, msExchHideFromAddressLists='TRUE')
+        one = person(d, 4, d.staff, manager=boss)
+        two = person(d, 5, d.staff, manager=shy)
+        d.add_group('All', 'all@north.example', [one, two, boss, shy])
+        want = {mail_of(d, one), mail_of(d, two), 'all@north.example'}
+        policy(north, '{ ou = "%s"; }' % d.staff)
+        assert exported(north) == want
+        assert counted(north)['along'] == 0
+        policy(north, '{ ou = "%s"; }' % d.staff,
+               export_extra='manager = true;')
+        want.add(mail_of(d, boss))
+        assert exported(north) == want
+        said = counted(north)
+        assert said['objects'] == 4 and said['along'] == 1
+        assert '1 of them would go along' in north.do('count', 'staff').out
+        said = north.do('explain', mail_of(d, boss)).out
+        assert 'exported, along as manager of ' + one in said, said
+        said = north.do('explain', mail_of(d, shy)).out
+        assert 'not exported: hidden' in said and two in said, said
+        said = north.do('explain', mail_of(d, top)).out
+        assert 'no entry of from finds it' in said, said
+        north.export()
+        south.fetch()
+        star.expect(south, want)
+        assert 'SOUTH' in north.do('who-sees', mail_of(d, boss)).out
+    finally:
+        d.empty(place)
+        d.delete(place)
