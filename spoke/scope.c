@@ -110,6 +110,7 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 	from->excludes =
 	    mem_calloc(base->exclude_count + 1, sizeof(*from->excludes));
 	for (size_t i = 0; i < base->exclude_count; i++) {
+		from->excludes[i].by_name = true;
 		rc = scope_pin(s, base->exclude[i], &from->excludes[i], err);
 		if (rc < 0)
 			return -1;
@@ -239,10 +240,13 @@ scope_reads(const struct scope *s, size_t context)
 bool
 scope_is_excluded(const struct scope_from *from, const char *dn)
 {
-	for (size_t i = 0; i < from->base->exclude_count; i++)
-		if (from->excludes[i].dn != NULL &&
-		    dn_is_below(dn, from->excludes[i].dn, true))
+	for (size_t i = 0; i < from->base->exclude_count; i++) {
+		const char *now = from->excludes[i].dn;
+
+		if ((now != NULL && dn_is_below(dn, now, true)) ||
+		    dn_is_below(dn, from->base->exclude[i], true))
 			return true;
+	}
 	return false;
 }
 

@@ -102,7 +102,8 @@ int scope_read_any(struct scope *scope, const struct id *ids, size_t count,
 bool scope_excludes(const struct scope *scope, const char *dn);
 
 /* "OU OU=Staff,DC=north,DC=example", "search sales*": for people; and what
- * stands for it as a note's key (at most 63 characters with its NUL). */
+ * stands for it, and for nothing that finds otherwise, as a note's key (at most
+ * 63 characters with its NUL). */
 const char *scope_text(const struct export_base *base, char *text, size_t size);
 void scope_key(
     const struct export_base *base, const char *what, char *text, size_t size);

@@ -67,11 +67,7 @@ roots_read(struct scope *s, size_t index, struct err *err)
 static void
 members_key(const struct scope_from *from, char key[MEMBERS_KEY_SIZE])
 {
-	char what[24];
-
-	(void)snprintf(what, sizeof(what), "members-%d-%u",
-	    (int)from->base->groups, from->base->depth);
-	scope_key(from->base, what, key, MEMBERS_KEY_SIZE);
+	scope_key(from->base, "members", key, MEMBERS_KEY_SIZE);
 }
 
 /* An account that may not read the members any more sees empty groups. Groups

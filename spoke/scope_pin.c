@@ -5,6 +5,7 @@
 #include "common/ldap/dn.h"
 
 #define SCOPE_CONTAINERS_MAX 65536
+#define SCOPE_KEY_TEXT_MAX ((size_t)16 << 20)
 
 static const char *const id_attributes[] = {"objectGUID", "entryUUID", NULL};
 
@@ -26,11 +27,15 @@ scope_key(
     const struct export_base *base, const char *what, char *text, size_t size)
 {
 	char name[8192];
+	struct buf all;
 
-	/* An OU's key is that of its name alone, as it always was. */
-	key_of(what,
-	    base->ou != NULL ? base->ou : scope_text(base, name, sizeof(name)),
-	    text, size);
+	buf_init(&all, SCOPE_KEY_TEXT_MAX);
+	buf_addf(&all, "%s %d %u %d %u", scope_text(base, name, sizeof(name)),
+	    (int)base->scope, base->kind_set, (int)base->groups, base->depth);
+	for (size_t i = 0; i < base->exclude_count; i++)
+		buf_addf(&all, "\n%s", base->exclude[i]);
+	key_of(what, buf_cstr(&all), text, size);
+	buf_fini(&all);
 }
 
 int
@@ -201,9 +206,11 @@ find_id(struct scope *s, const struct id *id, struct scope_place *place,
 	return rc < 0 ? -1 : place->dn != NULL;
 }
 
-/* What bears that name now. 1, 0, -1. */
+/* What bears that name now, and as the server writes it, which is how the names
+ * below it end: it takes more for equal than we do. 1, 0, -1. */
 static int
-find_dn(struct scope *s, const char *dn, struct id *out_id, struct err *err)
+find_dn(struct scope *s, const char *dn, struct id *out_id, char **out_dn,
+    struct err *err)
 {
 	const struct forest_context *context;
 	struct search_entry entry;
@@ -216,9 +223,18 @@ find_dn(struct scope *s, const char *dn, struct id *out_id, struct err *err)
 	    context->session, dn, id_attributes, s->arena, &entry, err);
 	if (rc <= 0)
 		return rc;
-	return dialect_entry_id(s->options.dialect, &entry, out_id, err) < 0
-		   ? -1
-		   : 1;
+	if (dialect_entry_id(s->options.dialect, &entry, out_id, err) < 0)
+		return -1;
+	*out_dn = mem_strdup(entry.dn);
+	return 1;
+}
+
+static int
+place_set(struct scope_place *place, const struct id *id, char *dn)
+{
+	place->id = *id;
+	place->dn = dn;
+	return 1;
 }
 
 int
@@ -227,20 +243,18 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 {
 	struct err bad = {0};
 	struct id id;
+	char *dn = NULL;
 	int rc;
 
 	if (pin_get(s, text, place, err) < 0)
 		return -1;
 	if (dialect_id_parse(s->options.dialect, text, &id, &bad) == 0)
 		return find_id(s, &id, place, err);
-	rc = find_dn(s, text, &id, err);
+	rc = find_dn(s, text, &id, &dn, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 1 && (!place->pinned || id_compare(&id, &place->id) == 0)) {
-		place->id = id;
-		place->dn = mem_strdup(text);
-		return 1;
-	}
+	if (rc == 1 && (!place->pinned || id_compare(&id, &place->id) == 0))
+		return place_set(place, &id, dn);
 	if (place->pinned) {
 		int found = find_id(s, &place->id, place, err);
 
@@ -248,14 +262,14 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 			log_info("a place was renamed policy=%s was=\"%s\" "
 				 "is=\"%s\"",
 			    s->options.policy->name, text, place->dn);
-		if (found != 0)
+		if (found != 0) {
+			free(dn);
 			return found;
+		}
 	}
 	/* Made anew under the old name. */
-	if (rc == 1 && s->options.repin) {
-		place->id = id;
-		place->dn = mem_strdup(text);
-		return 1;
-	}
+	if (rc == 1 && (s->options.repin || place->by_name))
+		return place_set(place, &id, dn);
+	free(dn);
 	return 0;
 }

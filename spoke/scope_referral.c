@@ -35,16 +35,6 @@ is_read(const struct scope *s, const char *dn)
 	return false;
 }
 
-static bool
-is_excluded(const struct scope_from *from, const char *dn)
-{
-	for (size_t i = 0; i < from->base->exclude_count; i++)
-		if (from->excludes[i].dn != NULL &&
-		    dn_is_below(dn, from->excludes[i].dn, true))
-			return true;
-	return false;
-}
-
 /* Every entry of `from` that would look there leaves the place out. */
 static bool
 is_left_out(const struct scope *s, const char *dn)
@@ -54,7 +44,7 @@ is_left_out(const struct scope *s, const char *dn)
 	for (size_t i = 0; i < s->count; i++) {
 		const struct scope_from *from = &s->list[i];
 
-		if (is_excluded(from, dn))
+		if (scope_is_excluded(from, dn))
 			out = true;
 		else if (from->place.dn == NULL ||
 			 dn_is_below(dn, from->place.dn, true))

@@ -1,7 +1,11 @@
 #include "common/ldap/dn.h"
 
+#include <stdlib.h>
+
 #define DN_MAX (64 * 1024)
 #define DN_SPECIALS ",+\"\\<>;="
+/* Parts of a multi-valued RDN. */
+#define RDN_PARTS_MAX 64
 
 /* One attribute type and value as it stands in a name. */
 struct ava {
@@ -268,38 +272,56 @@ ava_fold(struct buf *out, const struct ava *ava)
 	value_fold(out, buf_slice(&ava->value));
 }
 
-/* One RDN; the parts of a multi-valued one (one + at most) are put in order.
- */
+static int
+part_compare(const void *a, const void *b)
+{
+	return slice_compare(
+	    *(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* Appends the parts, whose ends are these, in order: they are a set. */
+static void
+parts_sort(struct buf *out, const struct buf *all, const size_t *ends, size_t n)
+{
+	struct slice parts[RDN_PARTS_MAX];
+
+	for (size_t i = 0, from = 0; i < n; from = ends[i++])
+		parts[i] = slice_make(all->data + from, ends[i] - from);
+	qsort(parts, n, sizeof(*parts), part_compare);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_add_byte(out, '+');
+		buf_add(out, parts[i]);
+	}
+}
+
+/* One RDN, which may have several parts. */
 static const char *
 rdn_fold(const char *p, struct buf *out)
 {
 	struct ava ava;
-	struct buf parts[2];
-	int i = 0, order;
+	struct buf all;
+	size_t ends[RDN_PARTS_MAX], n = 0;
 
 	buf_init(&ava.value, DN_MAX);
-	buf_init(&parts[0], DN_MAX);
-	buf_init(&parts[1], DN_MAX);
+	buf_init(&all, DN_MAX);
 	for (;;) {
 		buf_reset(&ava.value);
-		p = i < 2 ? ava_decode(p, &ava) : NULL;
+		p = n < RDN_PARTS_MAX ? ava_decode(p, &ava) : NULL;
 		if (p == NULL)
 			break;
-		ava_fold(&parts[i++], &ava);
+		ava_fold(&all, &ava);
+		ends[n++] = all.len;
 		if (*p != '+')
 			break;
 		p++;
 	}
-	order = i == 2 &&
-		slice_compare(buf_slice(&parts[0]), buf_slice(&parts[1])) > 0;
-	buf_add(out, buf_slice(&parts[order]));
-	if (i == 2) {
-		buf_add_byte(out, '+');
-		buf_add(out, buf_slice(&parts[!order]));
-	}
+	if (buf_failed(&all))
+		p = NULL;
+	if (p != NULL)
+		parts_sort(out, &all, ends, n);
 	buf_fini(&ava.value);
-	buf_fini(&parts[0]);
-	buf_fini(&parts[1]);
+	buf_fini(&all);
 	return p;
 }
 

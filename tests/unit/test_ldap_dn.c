@@ -81,6 +81,9 @@ test_equal(void **state)
 	assert_true(dn_equal("cn=\"a,b\",dc=x", "cn=a\\,b;dc=x"));
 	assert_true(dn_equal("cn=#04024869,dc=x", "CN=Hi,DC=X"));
 	assert_true(dn_equal("cn=a+uid=b,dc=x", "uid=B + cn=A,dc=x"));
+	assert_true(dn_is_below("sn=c+cn=a+uid=b,dc=x", "dc=X", false));
+	assert_true(dn_equal("sn=c+cn=a+uid=b,dc=x", "uid=b+sn=c+cn=a,dc=x"));
+	assert_false(dn_equal("sn=c+cn=a+uid=b,dc=x", "uid=b+cn=a,dc=x"));
 	assert_true(dn_equal("OU=\xc3\x96l,dc=x", "ou=\xc3\xb6L,dc=x"));
 	assert_true(
 	    dn_equal("OU=\xd0\x94\xd0\x96,dc=x", "OU=\xd0\xb4\xd0\xb6,dc=x"));
@@ -95,7 +98,7 @@ test_below(void **state)
 {
 	static const char *const malformed[] = {"cn", "cn=a,", "=a", "cn=a\\",
 	    "cn=\"a", "cn=a\\0", "cn=#0", "cn=#0405", "cn=a+b+c", "cn=a<b",
-	    "a=1+b=2+c=3"};
+	    "a=1+b=2+c=3+"};
 	size_t i;
 
 	(void)state;
