@@ -405,7 +405,8 @@ read_forest(struct scope *s, struct scope_search *search,
 				     reader_take, reader, err);
 	}
 	for (size_t i = 0; rc == 0 && i < forest_count(forest); i++) {
-		if (!scope_reads(s, i))
+		/* Managers may be anywhere. */
+		if (!reader->any && !scope_reads(s, i))
 			continue;
 		search->base = forest_dn(forest, i);
 		rc = scope_search(s, search, reader_take, reader, err);

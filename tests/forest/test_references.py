@@ -87,6 +87,7 @@ class Company(Source):
         if hasattr(self.directory, 'add_group'):
             entry.update({'objectClass': 'user', 'mailNickname': name.lower(),
                           'sAMAccountName': name,
+                          'userAccountControl': '544',
                           'proxyAddresses': ['SMTP:' + mail]})
         else:
             entry['objectClass'] = 'inetOrgPerson'
