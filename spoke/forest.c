@@ -146,19 +146,21 @@ forest_dn(const struct forest *forest, size_t index)
 	return forest->places[index].dn;
 }
 
-/* What is switched off does not fall to the context above it. */
-static bool
-is_switched_off(const struct forest *forest, const char *dn, size_t found)
+/* The context that holds a DN and is switched off: it does not fall to the one
+ * above it. above: FOREST_NONE, or the index of one. NULL: there is none. */
+static const char *
+switched_off(const struct forest *forest, const char *dn, size_t above)
 {
 	const struct spoke_directory *d = &forest->conf->directory;
 
 	for (size_t i = 0; i < d->domain_count; i++)
 		if (!d->domains[i].enabled &&
 		    dn_is_below(dn, d->domains[i].context, true) &&
-		    dn_is_below(
-			d->domains[i].context, forest->places[found].dn, false))
-			return true;
-	return false;
+		    (above == FOREST_NONE ||
+			dn_is_below(d->domains[i].context,
+			    forest->places[above].dn, false)))
+			return d->domains[i].context;
+	return NULL;
 }
 
 size_t
@@ -175,7 +177,7 @@ forest_find(const struct forest *forest, const char *dn)
 			dn_is_below(context, forest->places[found].dn, false)))
 			found = i;
 	}
-	return found == FOREST_NONE || is_switched_off(forest, dn, found)
+	return found == FOREST_NONE || switched_off(forest, dn, found) != NULL
 		   ? FOREST_NONE
 		   : found;
 }
@@ -223,10 +225,16 @@ forest_context_of(struct forest *forest, const char *dn,
     const struct forest_context **out_context, struct err *err)
 {
 	size_t index = forest_find(forest, dn);
+	const char *off = switched_off(forest, dn, FOREST_NONE);
 	struct buf text;
 
 	if (index != FOREST_NONE)
 		return forest_context(forest, index, out_context, err);
+	if (off != NULL)
+		return err_set(err, ERR_CONFIG,
+		    "%s lies in %s, which is not looked into: set enabled = "
+		    "true for it in directory.domains, or correct it",
+		    dn, off);
 	buf_init(&text, TEXT_MAX);
 	forest_places_text(forest, &text);
 	(void)err_set(err, ERR_CONFIG,

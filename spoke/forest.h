@@ -44,7 +44,7 @@ size_t forest_count(const struct forest *forest);
 /* The DN of a naming context; asks no server. */
 const char *forest_dn(const struct forest *forest, size_t index);
 /* The context that holds this DN, by its longest suffix; FOREST_NONE when it
- * lies outside of all. Asks no server. */
+ * lies outside of all, or in one that is switched off. Asks no server. */
 size_t forest_find(const struct forest *forest, const char *dn);
 /* Connects when that is still to be done. The error names the context, every
  * URI that was tried, why each failed, and the cure. */

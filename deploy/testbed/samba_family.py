@@ -1,6 +1,8 @@
 """A Samba 4 Active Directory forest of two domains, a controller each."""
 
+import base64
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +11,9 @@ from . import samba_child_settings, samba_forest
 
 BUILDER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                        'samba_child_template.py')
+PUT = os.path.join(os.path.dirname(BUILDER), 'samba_partial.py')
+COPIED = ('objectClass', 'objectGUID', 'objectSid', 'sAMAccountName', 'cn',
+          'displayName', 'description')
 ADDRESSES = ('mail', 'mailNickname', 'proxyAddresses', 'targetAddress',
              'legacyExchangeDN')
 
@@ -96,22 +101,30 @@ class Family:
         for domain in (self.root, self.child, self.second):
             domain.stop()
 
-    def replicate(self, dn):
-        """Puts an entry of the child into the root's catalogue, as a global
-        catalogue has it: of these attributes only, under the same name."""
-        names = ('objectClass', 'cn', 'displayName') + ADDRESSES
-        parent = dn.split(',', 1)[1]
-        if not self.root.search(self.child.base, '(distinguishedName=%s)' %
-                                parent, ['1.1']):
-            self.root.add(parent, {'objectClass': 'organizationalUnit'})
+    def replicate(self, *dns):
+        """Puts entries of the child into the root's catalogue, as a global
+        catalogue has them: these attributes only, under the same ids."""
+        units = {dn.split(',', 1)[1] for dn in dns}
+        for unit in units - set(self.root.search(self.child.base,
+                                                 attributes=['1.1'])):
+            self._put(unit, ('objectClass', 'objectGUID'))
+        for dn in dns:
+            self._put(dn, COPIED + ADDRESSES)
+
+    def _put(self, dn, names):
         entry = self.child.read(dn)
-        self.root.add(dn, {
-            name: entry[name] if name != 'objectClass' else 'contact'
-            for name in names if name in entry})
+        subprocess.run(
+            ['/usr/bin/python3', PUT, self.root.home],
+            input=json.dumps({dn: {
+                name: [base64.b64encode(value).decode()
+                       for value in entry[name]]
+                for name in names if name in entry}}).encode(),
+            check=True, capture_output=True, timeout=60)
 
     def forget(self):
         """Takes the addresses out of the catalogue again. (That context has
         no place for deleted objects, so that nothing can be deleted there.)"""
-        for dn in self.root.search(self.child.base, '(objectClass=contact)',
-                                   ['1.1']):
-            self.root.modify(dn, **dict.fromkeys(ADDRESSES))
+        for dn, entry in self.root.search(
+                self.child.base, '(mail=*)', ADDRESSES).items():
+            self.root.modify(dn, **dict.fromkeys(
+                name for name in ADDRESSES if name in entry))

@@ -190,3 +190,29 @@ def test_another_controller_of_a_domain(clean_family, tmp_path, feed):
     back = reader.read()
     assert back['whole'] and back['root'] == taken['root'], reader.log
     assert 'another domain controller' in reader.log
+
+
+def test_members_in_the_other_domain(clean_family, block, tmp_path):
+    """Read at their own controller; of a domain that is not looked into, in
+    the global catalogue, which knows less of them."""
+    root, child = clean_family.root, clean_family.child
+    inside = root.add_person(60, cn='Member Here', title='Pilot')
+    beyond = child.add_person(61, cn='Member There', title='Pilot')
+    clean_family.replicate(beyond)
+    group = root.add_group('Both', 'both@north.example', [inside, beyond])
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy('object = "%s"; groups = "members";' % group)
+    own = reader.read()
+    assert own['count'] == 2, reader.log
+    closed = domain(child).replace('context', 'enabled = false; context')
+    reader.write(closed)
+    taken = reader.read()
+    assert taken['count'] == 2 and taken['modified'] == 1, reader.log
+    reader.write(domain(child))
+    assert reader.read()['root'] == own['root']
+    # and no catalogue is no empty one
+    reader.write(closed + ' global_catalog = [ "ldaps://%s:3269" ];' %
+                 block.address(99))
+    reader.refused('global_catalog', block.address(99))
+    reader.policy(ou(child))
+    reader.refused(child.staff, 'not looked into', 'enabled = true')
