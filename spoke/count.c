@@ -148,7 +148,9 @@ count_policy(const struct spoke_conf *conf, const char *name, bool json)
 
 	if (options.policy == NULL) {
 		(void)fprintf(stderr,
-		    "galspoke: no export policy is called \"%s\"\n", name);
+		    "galspoke: no export policy is called \"%s\" (galspoke "
+		    "status lists them)\n",
+		    name);
 		return EXIT_USAGE;
 	}
 	options.note_arg = &remarks;
@@ -441,12 +443,15 @@ count_explain(const struct spoke_conf *conf, const char *address, bool json)
 	int code = EXIT_FAILED;
 
 	if (!address_smtp_valid(mail)) {
-		(void)fprintf(
-		    stderr, "galspoke: \"%s\" is no mail address\n", address);
+		(void)fprintf(stderr,
+		    "galspoke: \"%s\" is no mail address: write name@domain\n",
+		    address);
 		return EXIT_USAGE;
 	}
 	if (conf->export_count == 0) {
-		(void)fputs("galspoke: there is no export policy\n", stderr);
+		(void)fprintf(stderr,
+		    "galspoke: there is no export policy in %s\n",
+		    conf->policies);
 		return EXIT_FAILED;
 	}
 	buf_init(&x.out, COUNT_OUT_MAX);

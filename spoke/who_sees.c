@@ -149,8 +149,9 @@ report_who_sees(const struct spoke_conf *conf, const char *address, bool json)
 	int rc, code = EXIT_FAILED;
 
 	if (!address_smtp_valid(w.mail)) {
-		(void)fprintf(
-		    stderr, "galspoke: \"%s\" is no mail address\n", address);
+		(void)fprintf(stderr,
+		    "galspoke: \"%s\" is no mail address: write name@domain\n",
+		    address);
 		return EXIT_USAGE;
 	}
 	buf_init(&w.out, WHO_OUT_MAX);

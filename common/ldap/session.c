@@ -125,6 +125,8 @@ code_cure(int code, const char *diagnostic)
 		       "results in pages, set page_size = 0";
 	case LDAP_NO_SUCH_OBJECT:
 		return "there is no such entry, or the account cannot see it";
+	case LDAP_FILTER_ERROR:
+		return "this is no LDAP filter: correct filter in from";
 	case LDAP_REFERRAL:
 		return "this lies on another server, and referrals are not "
 		       "followed: set uri to that server, name it with its "

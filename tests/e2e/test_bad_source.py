@@ -119,6 +119,19 @@ def test_unknown_exclude(source):
     source.refused('ou=None,', 'does not exist', 'correct it in policy staff')
 
 
+@pytest.mark.parametrize('row', ['allow', 'deny'])
+def test_unknown_attribute(source, row):
+    source.policy(export_extra='%s = [ "departmentNumbr" ];' % row)
+    source.refused('unknown attribute departmentNumbr', row,
+                   'correct it, or take it out')
+
+
+def test_a_filter_that_is_none(source):
+    source.policy(POLICIES.replace(
+        'ou = "{staff}"; scope = "subtree";', 'filter = "(cn=a=(b))";'))
+    source.refused('(cn=a=(b))', 'correct filter in from')
+
+
 def test_two_policies_with_one_tag(source):
     path = os.path.join(source.spoke.directory, 'policies.d', 'other.conf')
     with open(path, 'w') as out:
@@ -190,7 +203,7 @@ def test_untrusted_certificate(source):
 ], ids=['total', 'page', 'forbidden', 'unchecked'])
 def test_size_limits(source, limits, words):
     source.ldap.restart(limits=limits)
-    source.refused(words, source.ldap.staff, 'size.prtotal=unlimited',
+    source.refused(words, source.ldap.base, 'size.prtotal=unlimited',
                    'page_size')
 
 
@@ -282,3 +295,35 @@ def test_a_place_on_another_server(source):
     source.policy(POLICIES.replace('{staff}', 'dc=elsewhere,dc=example'))
     source.refused('lies in no naming context', 'dc=elsewhere',
                    source.ldap.base, 'domains')
+
+
+def test_questions_without_an_answer(source):
+    """count, explain and who-sees: asked wrongly, or in vain."""
+    spoke = source.spoke
+    for name in ('', 'nobody', 'partners', '../staff'):
+        said = spoke.do('count', name, expect=2).text
+        assert 'no export policy is called "%s"' % name in said, said
+        assert 'galspoke status lists them' in said
+    for command in ('explain', 'who-sees'):
+        for address in ('', ' ', 'nobody', '@west.example', 'a@', 'a b@c.d',
+                        '*@west.example', 'x@west.example)(mail=*'):
+            said = spoke.do(command, address, expect=(1, 2))
+            assert not said.out, said
+            assert 'no mail address' in said.err or said.status == 1, said
+        said = spoke.do(command, 'nobody@west.example', expect=1).text
+        assert 'nobody@west.example' in said
+    for command in ('count', 'explain', 'release', 'run', 'who-sees'):
+        assert 'usage: ' in spoke.do(command, expect=2).err
+        spoke.do(command, 'a', 'b', expect=2)
+    mail = next(iter(source.ldap.search(
+        source.ldap.staff, '(mail=*)', ['mail']).values()))['mail'][0].decode()
+    assert 'staff: exported' in spoke.do('explain', mail).out
+    source.ldap.stop()
+    for argv in (('count', 'staff'), ('explain', mail)):
+        for more in ((), ('--json',)):
+            said = spoke.do(*argv, *more, expect=1)
+            assert source.ldap.uri in said.err and not said.out, said
+            assert 'check address, port, firewall' in said.err, said
+    source.refused(source.ldap.uri, 'check address, port')
+    # what was published needs no directory
+    assert 'nobody' in spoke.do('who-sees', mail).out
