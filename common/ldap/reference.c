@@ -140,11 +140,18 @@ reference_cache_new(
 	return cache;
 }
 
+/* An empty one is not looked at: that would make five MiB of it real. */
+static void
+names_free(struct reference_cache *cache)
+{
+	for (size_t i = 0; cache->count > 0 && i < cache->size; i++)
+		free(cache->slots[i].name);
+}
+
 static void
 cache_clear(struct reference_cache *cache)
 {
-	for (size_t i = 0; i < cache->size; i++)
-		free(cache->slots[i].name);
+	names_free(cache);
 	memset(cache->slots, 0, cache->size * sizeof(*cache->slots));
 	cache->count = 0;
 }
@@ -154,7 +161,7 @@ reference_cache_free(struct reference_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	cache_clear(cache);
+	names_free(cache);
 	free(cache->slots);
 	free(cache->dns);
 	free(cache);
