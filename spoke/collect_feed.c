@@ -161,8 +161,13 @@ feed_ask(struct collector *c, struct feed_note *note, struct err *err)
 	c->result->feed = feed_kind(feed);
 	if (feed_answer(feed) == FEED_ANSWER_FULL)
 		(void)read_whole_because(c, note->context, feed_reason(feed));
-	if (feed_answer(feed) == FEED_ANSWER_SWEEP)
+	if (feed_answer(feed) == FEED_ANSWER_SWEEP) {
 		c->feeds->sweep = true;
+		log_info("the feed tells no deletions, all ids were read "
+			 "policy=%s context=%s feed=%s",
+		    c->policy->name, log_text(slice_str(note->context)),
+		    feed_kind_name(feed_kind(feed)));
+	}
 	buf_reset(&note->cookie);
 	rc = feed_cookie(feed, &note->cookie, err);
 out:

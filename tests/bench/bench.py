@@ -263,7 +263,7 @@ class Bench:
         self.finish(source)
 
     def follow(self, what, source, domain, other):
-        star = self.star('star-follow', metered=False)
+        star = self.star('star-' + source.name, metered=False)
         spoke = star.join('fed', source, domains=[domain],
                           export_extra=LOOSE)
         spoke.export(timeout=600)
