@@ -43,6 +43,7 @@ struct spoke_directory {
 	const char *const *uris; /* tried in order */
 	size_t uri_count;
 	const char *domain; /* DNS name for SRV, after uris; NULL */
+	const char *site;   /* of Active Directory, before others; NULL */
 	const struct spoke_domain *domains;
 	size_t domain_count;
 	const char *const *catalogue_uris; /* none: found */

@@ -61,6 +61,20 @@ check_domain(const struct conf_row *row, const void *field, struct err *err)
 			   "is no DNS name such as north.example");
 }
 
+/* A site's name is one label. */
+static int
+check_site(const struct conf_row *row, const void *field, struct err *err)
+{
+	const char *name = *(const char *const *)field;
+
+	if (name == NULL)
+		return 0;
+	if (strchr(name, '.') != NULL || check_domain(row, field, err) < 0)
+		return err_set(err, ERR_CONFIG,
+		    "is no name of a site such as Default-First-Site-Name");
+	return 0;
+}
+
 enum session_tls
 spoke_conf_tls(const struct spoke_directory *d, const char *uri)
 {
@@ -161,6 +175,8 @@ static const struct conf_row directory_rows[] = {
 	.max = SPOKE_CONF_URIS_MAX, .check = check_uri},
     {"domain", CONF_STRING, CONF_FIELD(struct spoke_directory, domain),
 	.check = check_domain},
+    {"site", CONF_STRING, CONF_FIELD(struct spoke_directory, site),
+	.check = check_site},
     {"domains", CONF_GROUPS, CONF_FIELD(struct spoke_directory, domains),
 	CONF_COUNT(struct spoke_directory, domain_count),
 	.table = &domain_table, .max = SPOKE_CONF_DOMAINS_MAX},

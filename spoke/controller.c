@@ -45,30 +45,82 @@ session_try(const struct spoke_directory *d, const struct controller *c,
 	return rc;
 }
 
+/* Where such servers can stand in DNS; site and domain follow. */
+struct service {
+	const char *before_site; /* NULL: it knows no sites */
+	const char *after_site;
+	const char *plain;
+};
+
+static bool
+hosts_have(const struct locate_hosts *hosts, const struct locate_host *host)
+{
+	for (size_t i = 0; i < hosts->count; i++)
+		if (hosts->list[i].port == host->port &&
+		    strcasecmp(hosts->list[i].name, host->name) == 0)
+			return true;
+	return false;
+}
+
+/* Adds those that a name gives, behind what there is. */
+static int
+hosts_add(const char *name, struct locate_hosts *hosts, struct buf *asked,
+    struct err *err)
+{
+	struct locate_hosts *more = mem_calloc(1, sizeof(*more));
+	int rc = locate_service(name, more, err);
+
+	buf_addf(asked, "%s%s", asked->len > 0 ? " or " : "", name);
+	for (size_t i = 0; rc == 1 && i < more->count; i++)
+		if (hosts->count < LOCATE_HOSTS_MAX &&
+		    !hosts_have(hosts, &more->list[i]))
+			hosts->list[hosts->count++] = more->list[i];
+	free(more);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Those of the site before all others (MS-ADTS 6.3.2.3). */
+static int
+service_ask(const struct spoke_directory *d, const struct controller *c,
+    const struct service *service, struct locate_hosts *hosts,
+    struct buf *asked, struct err *err)
+{
+	char *name;
+	int rc = 0;
+
+	if (d->site != NULL && service->before_site != NULL) {
+		name = mem_printf("%s%s%s%s", service->before_site, d->site,
+		    service->after_site, c->domain);
+		rc = hosts_add(name, hosts, asked, err);
+		free(name);
+	}
+	if (rc == 0) {
+		name = mem_printf("%s%s", service->plain, c->domain);
+		rc = hosts_add(name, hosts, asked, err);
+		free(name);
+	}
+	return rc;
+}
+
 /* Asks DNS under the names that such a server can have. 1, 0, -1. */
 static int
 hosts_find(const struct spoke_directory *d, const struct controller *c,
     struct locate_hosts *hosts, struct buf *asked, struct err *err)
 {
-	static const char *const catalogue[] = {"_gc._tcp.", NULL};
-	static const char *const openldap[] = {"_ldap._tcp.", NULL};
-	static const char *const any[] = {
-	    "_ldap._tcp.dc._msdcs.", "_ldap._tcp.", NULL};
-	const char *const *services = any;
+	static const struct service catalogue = {
+	    "_gc._tcp.", "._sites.", "_gc._tcp."};
+	static const struct service domain = {
+	    "_ldap._tcp.", "._sites.dc._msdcs.", "_ldap._tcp.dc._msdcs."};
+	static const struct service plain = {NULL, NULL, "_ldap._tcp."};
 	int rc = 0;
 
 	if (c->catalogue)
-		services = catalogue;
-	else if (d->dialect == DIALECT_OPENLDAP)
-		services = openldap;
-	for (size_t i = 0; rc == 0 && services[i] != NULL; i++) {
-		size_t start = asked->len + (i > 0 ? 4 : 0);
-
-		buf_addf(asked, "%s%s%s", i > 0 ? " or " : "", services[i],
-		    c->domain);
-		rc = locate_service(buf_cstr(asked) + start, hosts, err);
-	}
-	return rc;
+		rc = service_ask(d, c, &catalogue, hosts, asked, err);
+	else if (d->dialect != DIALECT_OPENLDAP)
+		rc = service_ask(d, c, &domain, hosts, asked, err);
+	if (rc == 0 && hosts->count == 0 && !c->catalogue)
+		rc = service_ask(d, c, &plain, hosts, asked, err);
+	return rc < 0 ? -1 : hosts->count > 0;
 }
 
 static bool

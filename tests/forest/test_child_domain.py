@@ -56,6 +56,33 @@ def test_domains_are_found(clean_family, names, tmp_path):
     assert touched['root'] == reader.truth()
 
 
+def test_the_site_before_the_others(clean_family, names, block, tmp_path):
+    """Of two controllers that DNS names the one of the site is tried first;
+    the other stands in for it."""
+    root = clean_family.root
+    names.stop()
+    names.host('away.' + root.domain, block.address(99))
+    names.srv('_ldap._tcp.dc._msdcs.' + root.domain, 'away.' + root.domain,
+              389, priority=0, weight=65535)
+    names.srv('_ldap._tcp.Branch._sites.dc._msdcs.' + root.domain,
+              'dc.' + root.domain, 389, priority=9)
+    names.srv('_ldap._tcp.Empty._sites.dc._msdcs.' + root.domain,
+              'away.' + root.domain, 389)
+    names.start()
+    reader = Reader(tmp_path, root, wrap=names.wrap())
+    reader.policy(ou(root))
+    for site, first, lines in (('Branch', 'dc', 0), ('Empty', 'away', 1),
+                               ('Unknown', '', None)):
+        reader.write(servers='domain = "%s"; site = "%s";' % (
+            root.domain, site))
+        assert reader.read('full')['count'] == 4
+        assert 'count=2 first=ldaps://' + first in reader.log, reader.log
+        assert lines is None or lines == reader.log.count(
+            'another server answered instead'), reader.log
+    reader.write(servers='domain = "x"; site = "two.labels";')
+    assert 'no name of a site' in reader.read(expect=1)
+
+
 @pytest.mark.parametrize('feed', ['usn', 'dirsync'])
 def test_units_of_both_domains(clean_family, tmp_path, feed):
     root, child = clean_family.root, clean_family.child
