@@ -4,6 +4,7 @@ doors: what was read stays, or everything is read anew; never a half."""
 import os
 import select
 import shutil
+import signal
 import socket
 import threading
 
@@ -195,6 +196,37 @@ def test_openldap_dies_in_a_page(private, tmp_path):
     server.populate(90)
     dies_in_a_page(server, Source(server, tmp_path, 'full'),
                    lambda: server.child.kill())
+
+
+def test_openldap_falls_silent_in_a_page(private, tmp_path):
+    """Neither an end nor an answer: the reading ends by its own clock."""
+    server = private()
+    server.populate(90)
+    source = Source(server, tmp_path, 'full')
+    trap = Trap((server.behind, 636), (server.address, 636),
+                lambda: server.child.send_signal(signal.SIGSTOP))
+    conf = os.path.join(source.home, 'spoke.conf')
+    with open(conf) as f:
+        text = f.read()
+    with open(conf, 'w') as out:
+        out.write(text.replace(server.uri, 'ldaps://' + server.behind).replace(
+            'directory = {', 'directory = {\n\tpage_size = 20;\n'
+            '\ttimeout = "1s";'))
+    try:
+        first = source.read()
+        whole = trap.passed
+        server.delete(people(server)[0])
+        trap.set(whole // 2)
+        said = source.read(expect=1)
+        assert trap.limit is None
+        assert 'did not answer in time' in said and server.behind in said
+        server.child.send_signal(signal.SIGCONT)
+        trap.set(None)
+        seen = read_on(source)
+        assert seen['deleted'] == 1 and seen['count'] == first['count'] - 1
+    finally:
+        server.child.send_signal(signal.SIGCONT)
+        trap.close()
 
 
 def closed_door(source, deny, allow, places):
