@@ -23,6 +23,7 @@
 #define FOREST_NONE SIZE_MAX
 
 struct forest;
+struct reference_cache;
 
 /* Where a naming context is read. Belongs to the forest, and stays the same
  * until it is closed. */
@@ -64,6 +65,9 @@ int forest_context_of(struct forest *forest, const char *dn,
 /* Active Directory: has the forest more domains than one, whether or not they
  * are looked into? */
 bool forest_spans_domains(const struct forest *forest);
+/* For names that may lie in any of the contexts; the caller frees it, before
+ * the forest. */
+struct reference_cache *forest_reference_cache(struct forest *forest);
 /* The global catalogue (read-only, of each object only the attributes of the
  * partial set, base "" means the whole forest): 1; 0 there is none, which is
  * so on OpenLDAP; -1 it cannot be reached. */

@@ -33,6 +33,8 @@ groups_new(const struct groups_options *options)
 
 	groups->options = *options;
 	groups->dialect = forest_dialect(options->forest);
+	if (!reference_is_extended(groups->dialect))
+		groups->names = forest_reference_cache(options->forest);
 	return groups;
 }
 
@@ -47,6 +49,7 @@ groups_free(struct groups *groups)
 	}
 	for (size_t i = 0; i < groups->set_count; i++)
 		free(groups->sets[i].list);
+	reference_cache_free(groups->names);
 	free(groups->nodes);
 	free(groups->sets);
 	free(groups);
@@ -152,7 +155,8 @@ node_read(struct walk *w, size_t index, struct err *err)
 	    .context = context == FOREST_NONE ? "" : forest_dn(forest, context),
 	    .page_size = groups->options.page_size,
 	    .session = session_find,
-	    .arg = forest};
+	    .arg = forest,
+	    .names = groups->names};
 	struct err cause = {0};
 	int rc;
 

@@ -24,6 +24,7 @@ struct groups_set {
 struct groups {
 	struct groups_options options;
 	const struct dialect *dialect; /* forest_dialect() */
+	struct reference_cache *names; /* NULL: ids come with them */
 	struct groups_node *nodes;
 	size_t node_count;
 	size_t walked; /* nodes of former walks */

@@ -4,7 +4,6 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/ldap/group.h"
 #include "common/wire/limits.h"
 #include "spoke/references.h"
 #include "spoke/stages.h"
@@ -75,32 +74,6 @@ references_names(enum dialect_kind kind, const struct export_policy *policy,
 	return n;
 }
 
-static int
-context_open(void *arg, size_t i, struct session **out_session, struct err *err)
-{
-	const struct forest_context *context;
-
-	if (forest_context(arg, i, &context, err) < 0)
-		return -1;
-	*out_session = context->session;
-	return 0;
-}
-
-/* Names may lie in any naming context. */
-static void
-cache_open(struct collector *c, struct references *r)
-{
-	size_t count = forest_count(c->forest);
-	const char **dns = mem_calloc(count, sizeof(*dns));
-	const struct reference_contexts contexts = {
-	    .dns = dns, .count = count, .open = context_open, .arg = c->forest};
-
-	for (size_t i = 0; i < count; i++)
-		dns[i] = forest_dn(c->forest, i);
-	r->cache = reference_cache_new(c->dialect, &contexts);
-	free(dns);
-}
-
 struct references *
 references_new(struct collector *c)
 {
@@ -124,7 +97,7 @@ references_new(struct collector *c)
 		return r;
 	r->queue = mem_calloc(1, sizeof(*r->queue));
 	buf_init(&r->queue->bytes, QUEUE_BYTES * 2);
-	cache_open(c, r);
+	r->cache = forest_reference_cache(c->forest);
 	return r;
 }
 
@@ -202,19 +175,13 @@ members_read(struct collector *c, const struct search_attribute *a,
 	struct references *r = c->references;
 	size_t count = a == NULL ? 0 : a->value_count;
 
-	struct slice *names = NULL;
-
 	raw->members = arena_calloc(r->arena, count + 1, sizeof(struct id));
-	if (r->cache != NULL)
-		names = arena_calloc(r->arena, count + 1, sizeof(*names));
-	if (raw->members == NULL || (r->cache != NULL && names == NULL)) {
+	if (raw->members == NULL) {
 		(void)err_set(cause, ERR_LIMIT, "too many members");
 		return 1;
 	}
-	for (size_t i = 0; names != NULL && i < count; i++)
-		names[i] = group_name_only(a->values[i]);
-	if (names != NULL &&
-	    names_resolve(r, names, count, raw->members, err) < 0)
+	if (r->cache != NULL && count > 0 &&
+	    names_resolve(r, a->values, count, raw->members, err) < 0)
 		return -1;
 	for (size_t i = 0; r->cache == NULL && i < count; i++)
 		if (!reference_id(c->dialect, a->values[i], &raw->members[i])) {

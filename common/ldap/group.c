@@ -5,8 +5,7 @@
 #include "common/base/mem.h"
 
 #define GROUP_FILTER_MAX (64 * 1024)
-#define GROUP_DN_MAX (16 * 1024)
-#define GROUP_ARENA_MAX ((size_t)1 << 20)
+#define GROUP_NAMES_AT_ONCE 1000
 #define GROUP_FIRST_MEMBERS "member;range=0-1499"
 #define SID_PREFIX 8 /* revision, count of sub-authorities, authority */
 
@@ -16,77 +15,35 @@ struct group_reading {
 	void *arg;
 };
 
-/* --- names --- */
-
-int
-group_extended_parse(struct slice value, struct id *out_id,
-    struct slice *out_dn, struct err *err)
-{
-	const struct slice mark = SLICE_LIT("<GUID=");
-	size_t end = slice_find(value, '>');
-
-	if (!slice_starts_case(value, mark) || end == SIZE_MAX)
-		return err_set(err, ERR_BAD_DATA,
-		    "a name without its GUID: the server does not know the "
-		    "control 1.2.840.113556.1.4.529");
-	/* With dashes, as flag 1 of the control wants it, the first bytes would
-	 * be in another order. */
-	if (end != mark.len + ID_HEX_SIZE - 1)
-		return err_set(err, ERR_BAD_DATA,
-		    "a GUID before a name that is not 32 hexadecimal digits");
-	if (id_parse(slice_sub(value, mark.len, end - mark.len), out_id, err) <
-	    0)
-		return -1;
-	while (value.len > 0 && value.data[0] == '<') {
-		size_t next = slice_find(value, ';');
-
-		value = next == SIZE_MAX ? SLICE_NULL
-					 : slice_sub(value, next + 1, SIZE_MAX);
-	}
-	*out_dn = value;
-	return 0;
-}
-
-struct slice
-group_name_only(struct slice value)
-{
-	size_t i = value.len;
-
-	if (i < 4 || memcmp(value.data + i - 2, "'B", 2) != 0)
-		return value;
-	for (i -= 2;
-	     i > 0 && (value.data[i - 1] == '0' || value.data[i - 1] == '1');)
-		i--;
-	if (i < 2 || memcmp(value.data + i - 2, "#'", 2) != 0)
-		return value;
-	return slice_sub(value, 0, i - 2);
-}
-
 /* --- Active Directory --- */
+
+/* Gives a member by its value. */
+static int
+member_give(const struct group_reading *r, const struct id *id,
+    struct slice name, struct err *err)
+{
+	char *dn = mem_strndup((const char *)name.data, name.len);
+	int rc = r->fn(r->arg, id, dn, err);
+
+	free(dn);
+	return rc;
+}
 
 static int
 members_named(const struct group_reading *r, const struct search_entry *entry,
     struct err *err)
 {
 	const struct search_attribute *a = search_find(entry, "member");
-	struct buf name;
-	int rc = 0;
+	struct id id;
 
-	buf_init(&name, GROUP_DN_MAX);
-	for (size_t i = 0; a != NULL && rc == 0 && i < a->value_count; i++) {
-		struct slice dn = SLICE_NULL;
-		struct id id;
-
-		rc = group_extended_parse(a->values[i], &id, &dn, err);
-		buf_reset(&name);
-		buf_add(&name, dn);
-		if (rc == 0)
-			rc = buf_check(&name, "name of a member", err);
-		if (rc == 0)
-			rc = r->fn(r->arg, &id, buf_cstr(&name), err);
+	for (size_t i = 0; a != NULL && i < a->value_count; i++) {
+		if (!reference_id(r->source->dialect, a->values[i], &id))
+			return err_set(err, ERR_BAD_DATA,
+			    "a member came without its GUID");
+		if (member_give(r, &id, reference_name(a->values[i]), err) < 0)
+			return -1;
 	}
-	buf_fini(&name);
-	return rc;
+	return 0;
 }
 
 /* Gives the recipients that a search finds. */
@@ -177,7 +134,6 @@ members_dynamic(const struct group_reading *r, const struct search_entry *entry,
 	struct slice base = search_first(entry, "msExchDynamicDLBaseDN");
 	struct session *session;
 	char *filter_text, *base_text;
-	struct id id;
 	int rc;
 
 	if (filter.len == 0) {
@@ -186,8 +142,7 @@ members_dynamic(const struct group_reading *r, const struct search_entry *entry,
 		    "read it");
 		return 1;
 	}
-	if (base.len > 0 && group_extended_parse(base, &id, &base, err) < 0)
-		return -1;
+	base = reference_name(base);
 	filter_text = mem_strndup((const char *)filter.data, filter.len);
 	base_text = base.len == 0
 			? mem_strdup(r->source->context)
@@ -213,26 +168,26 @@ members_dynamic(const struct group_reading *r, const struct search_entry *entry,
 
 /* --- OpenLDAP --- */
 
-/* The name is all that the group has: the id is the entry's. */
+/* Names are all that the group has. */
 static int
-member_resolve(const struct group_reading *r, const char *dn,
-    struct arena *arena, struct err *err)
+names_give(const struct group_reading *r, const struct slice *names,
+    size_t count, struct err *err)
 {
-	static const char *const names[] = {"entryUUID", NULL};
-	struct session *session;
-	struct search_entry entry;
-	struct id id;
-	int rc = r->source->session(r->source->arg, dn, false, &session, err);
+	struct reference_cache *cache = r->source->names;
 
-	if (rc <= 0)
-		return rc;
-	arena_reset(arena);
-	rc = search_read(session, dn, names, arena, &entry, err);
-	if (rc <= 0)
-		return rc;
-	if (dialect_entry_id(r->source->dialect, &entry, &id, err) < 0)
+	if (reference_cache_resolve(cache, names, count, err) < 0)
 		return -1;
-	return r->fn(r->arg, &id, entry.dn, err);
+	for (size_t i = 0; i < count; i++) {
+		const struct id *id = reference_cache_find(cache, names[i]);
+		struct id none;
+
+		reference_unresolved(names[i], &none);
+		if (id != NULL && id_compare(id, &none) != 0 &&
+		    member_give(r, id, reference_without_uid(names[i]), err) <
+			0)
+			return -1;
+	}
+	return 0;
 }
 
 static int
@@ -240,21 +195,16 @@ members_resolve(const struct group_reading *r, const struct search_entry *entry,
     const char *attribute, struct err *err)
 {
 	const struct search_attribute *a = search_find(entry, attribute);
-	struct arena *arena = arena_new(GROUP_ARENA_MAX);
-	struct buf name;
-	int rc = 0;
+	size_t n;
 
-	buf_init(&name, GROUP_DN_MAX);
-	for (size_t i = 0; a != NULL && rc == 0 && i < a->value_count; i++) {
-		buf_reset(&name);
-		buf_add(&name, group_name_only(a->values[i]));
-		rc = buf_check(&name, "name of a member", err);
-		if (rc == 0)
-			rc = member_resolve(r, buf_cstr(&name), arena, err);
+	for (size_t i = 0; a != NULL && i < a->value_count; i += n) {
+		n = a->value_count - i;
+		if (n > GROUP_NAMES_AT_ONCE)
+			n = GROUP_NAMES_AT_ONCE;
+		if (names_give(r, a->values + i, n, err) < 0)
+			return -1;
 	}
-	buf_fini(&name);
-	arena_free(arena);
-	return rc;
+	return 0;
 }
 
 /* --- */

@@ -6,7 +6,7 @@
 #ifndef COMMON_LDAP_GROUP_H
 #define COMMON_LDAP_GROUP_H
 
-#include "common/ldap/dialect.h"
+#include "common/ldap/reference.h"
 
 /* The session of a server that holds this name; with below everything beneath
  * it too, in whatever domain. 1, 0 no server does, -1. */
@@ -21,6 +21,7 @@ struct group_source {
 	unsigned page_size;
 	group_session_fn *session;
 	void *arg;
+	struct reference_cache *names; /* NULL: ids come with the names */
 };
 
 /* One member; dn ends when the function returns. Returns 0 to go on, -1. */
@@ -34,12 +35,5 @@ typedef int group_fn(
  * have are passed over. */
 int group_read(const struct group_source *source, group_fn *fn, void *arg,
     struct err *out_cause, struct err *err) ERR_WUR;
-
-/* A value of extended DN, "<GUID=...>;<SID=...>;DN" (MS-ADTS 3.1.1.3.4.1.5):
- * its id and what follows, within value. Class bad data. */
-int group_extended_parse(struct slice value, struct id *out_id,
-    struct slice *out_dn, struct err *err) ERR_WUR;
-/* Name and Optional UID (RFC 4517 3.3.21): the name without "#'0101'B". */
-struct slice group_name_only(struct slice value);
 
 #endif

@@ -96,6 +96,21 @@ reference_plain(struct slice value, struct arena *arena)
 
 /* --- names without ids --- */
 
+struct slice
+reference_without_uid(struct slice value)
+{
+	size_t i = value.len;
+
+	if (i < 4 || memcmp(value.data + i - 2, "'B", 2) != 0)
+		return value;
+	for (i -= 2;
+	     i > 0 && (value.data[i - 1] == '0' || value.data[i - 1] == '1');)
+		i--;
+	if (i < 2 || memcmp(value.data + i - 2, "#'", 2) != 0)
+		return value;
+	return slice_sub(value, 0, i - 2);
+}
+
 /* Appends the form in which equal names are equal bytes. */
 static void
 name_normalize(struct slice name, struct buf *out)
@@ -118,7 +133,7 @@ reference_unresolved(struct slice name, struct id *out_id)
 	struct buf buf;
 
 	buf_init(&buf, REFERENCE_NAME_MAX);
-	name_normalize(name, &buf);
+	name_normalize(reference_without_uid(name), &buf);
 	crypto_sha256(buf_slice(&buf), digest);
 	memcpy(out_id->bytes, digest, ID_LEN);
 	buf_fini(&buf);
@@ -197,7 +212,8 @@ slot_find(const struct reference_cache *cache, struct slice name)
 const struct id *
 reference_cache_find(const struct reference_cache *cache, struct slice name)
 {
-	const struct reference_slot *slot = slot_find(cache, name);
+	const struct reference_slot *slot =
+	    slot_find(cache, reference_without_uid(name));
 
 	return slot->name == NULL ? NULL : &slot->id;
 }
@@ -318,7 +334,7 @@ reference_cache_resolve(struct reference_cache *cache,
 		if (names[i].len > REFERENCE_NAME_MAX / 4 ||
 		    reference_cache_find(cache, names[i]) != NULL)
 			continue;
-		b->names[b->count] = names[i];
+		b->names[b->count] = reference_without_uid(names[i]);
 		reference_unresolved(names[i], &b->keys[b->count]);
 		b->ids[b->count] = b->keys[b->count];
 		if (++b->count == REFERENCE_AT_ONCE)

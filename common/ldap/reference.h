@@ -21,6 +21,9 @@ struct slice reference_name(struct slice value);
  * would have come without extended_dn: ids and SIDs are cut out. In the arena
  * or within the value; empty when the arena is full. */
 struct slice reference_plain(struct slice value, struct arena *arena);
+/* Name and Optional UID (RFC 4517 3.3.21), a value of uniqueMember: the name,
+ * without "#'0101'B". */
+struct slice reference_without_uid(struct slice value);
 /* Stands for a name that no entry has: 16 bytes of its normalised form's hash,
  * so that the entry is known when it comes. */
 void reference_unresolved(struct slice name, struct id *out_id);

@@ -1,7 +1,7 @@
 #include "tests/unit/ldap_fixture.h"
 
 #include "common/ldap/dialect.h"
-#include "common/ldap/group.h"
+#include "common/ldap/reference.h"
 
 static struct fixture server;
 
@@ -300,32 +300,25 @@ test_names_with_ids(void **state)
 	const char *good = "<GUID=0102030405060708090a0b0c0d0e0f10>;"
 			   "<SID=010500000000000515000000>;CN=a\\,b>;c,DC=x";
 	static const char *const bad[] = {"", "CN=a,DC=x", "<GUID=01>;CN=a",
-	    "<GUID=0102030405060708090a0b0c0d0e0f10",
-	    "<GUID=01020304-0506-0708-090a-0b0c0d0e0f10>;CN=a", "<SID=01>;CN=a",
+	    "<GUID=0102030405060708090a0b0c0d0e0f10", "<SID=01>;CN=a",
 	    "<GUID=zz02030405060708090a0b0c0d0e0f10>;CN=a"};
+	struct session *session = fixture_session(&server);
+	struct dialect *dialect = NULL;
 	struct err err = {0};
-	struct slice dn;
 	struct id id;
 
 	(void)state;
 	assert_int_equal(
-	    group_extended_parse(slice_str(good), &id, &dn, &err), 0);
+	    dialect_open(session, DIALECT_AUTO, NULL, &dialect, &err), 0);
+	assert_true(reference_id(dialect, slice_str(good), &id));
 	assert_int_equal(id.bytes[0], 1);
 	assert_int_equal(id.bytes[15], 16);
-	assert_true(slice_equal(dn, SLICE_LIT("CN=a\\,b>;c,DC=x")));
-	assert_int_equal(
-	    group_extended_parse(
-		SLICE_LIT("<guid=0102030405060708090a0B0C0D0E0F10>;CN=a"), &id,
-		&dn, &err),
-	    0);
-	assert_true(slice_equal(dn, SLICE_LIT("CN=a")));
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		memset(&err, 0, sizeof(err));
-		assert_int_equal(
-		    group_extended_parse(slice_str(bad[i]), &id, &dn, &err),
-		    -1);
-		assert_int_equal(err.class, ERR_BAD_DATA);
-	}
+	assert_true(slice_equal(
+	    reference_name(slice_str(good)), SLICE_LIT("CN=a\\,b>;c,DC=x")));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(reference_id(dialect, slice_str(bad[i]), &id));
+	dialect_close(dialect);
+	session_close(session);
 }
 
 static void
@@ -338,8 +331,9 @@ test_names_with_bits(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
-		assert_true(slice_equal(group_name_only(slice_str(pairs[i][0])),
-		    slice_str(pairs[i][1])));
+		assert_true(
+		    slice_equal(reference_without_uid(slice_str(pairs[i][0])),
+			slice_str(pairs[i][1])));
 }
 
 int
