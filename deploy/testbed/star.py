@@ -7,6 +7,7 @@
     star.expect(north, {...})
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -389,3 +390,18 @@ class Star:
 def staff_mails(directory):
     rows = directory.search(directory.staff, '(mail=*)', ['mail'])
     return [entry['mail'][0].decode() for entry in rows.values()]
+
+
+@contextlib.contextmanager
+def changed(path, old, new):
+    """A configuration file with another word in it."""
+    with open(path) as f:
+        good = f.read()
+    assert old in good
+    with open(path, 'w') as out:
+        out.write(good.replace(old, new))
+    try:
+        yield
+    finally:
+        with open(path, 'w') as out:
+            out.write(good)

@@ -10,7 +10,7 @@ from ldap.controls.simple import ManageDSAITControl
 import pytest
 
 from testbed import net, slapd
-from testbed.star import POLICIES, Star
+from testbed.star import POLICIES, Star, changed
 
 # A second backend in the same server: it keeps entries in files, and knows
 # nothing of pages.
@@ -63,21 +63,6 @@ class Source:
         self.policy()
         self.spoke.do('run', 'staff', '--full')
         assert self.state() == self.published
-
-
-@contextlib.contextmanager
-def changed(path, old, new):
-    """A configuration file with another word in it."""
-    with open(path) as f:
-        good = f.read()
-    assert old in good
-    with open(path, 'w') as out:
-        out.write(good.replace(old, new))
-    try:
-        yield
-    finally:
-        with open(path, 'w') as out:
-            out.write(good)
 
 
 def unpaged(spoke):

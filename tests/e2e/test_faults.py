@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from testbed.star import POLICIES, changed
 from testbed.wire import Wire
 
 
@@ -226,3 +227,45 @@ def test_a_directory_that_is_gone_is_named(star, pair):
     star.sync()
     star.expect_everyone()
 
+
+def test_what_active_directory_says(star, clean):
+    """As test_bad_source.py; a domain controller says why it refuses."""
+    north = clean['north']
+    north.populate(5)
+    spoke = star.join('north', north)
+    spoke.export()
+    before = star.hub.json('streams')
+
+    def refused(*words):
+        said = spoke.do('run', 'staff', '--full', expect=1).text
+        for word in words:
+            assert word in said, (word, said)
+        assert star.hub.json('streams') == before
+        assert not spoke.box('out').names()
+
+    spoke.write_policies(POLICIES.replace('{staff}', 'OU=Stuff,' + north.base))
+    refused('OU=Stuff,' + north.base, 'correct ou in from of policy staff')
+    spoke.write_policies(POLICIES.replace('{staff}', 'OU=A,DC=other,DC=com'))
+    refused('OU=A,DC=other,DC=com')
+    spoke.write_policies()
+    with changed(spoke.conf, north.ca, '/etc/ssl/certs/ca-certificates.crt'):
+        refused('not trusted: set ca to', north.uri)
+    with changed(spoke.conf, north.uri, 'ldap://' + north.address), \
+            changed(spoke.conf, 'ca = ', 'tls = "none"; ca = '):
+        refused('use an ldaps:// URI')
+    with changed(spoke.conf, 'directory = {',
+                 'directory = {\n\tpage_size = 100000;'):
+        spoke.do('run', 'staff', '--full')      # pages as it likes them
+    with changed(spoke.conf, north.service_dn, 'CN=nobody,' + north.base):
+        refused('check user and password_file')
+    with changed(north.password_file, north.service_password, 'wrong'):
+        refused('check user and password_file', north.uri)
+    control = north.read(north.service_dn, ['userAccountControl'])[
+        'userAccountControl']
+    north.modify(north.service_dn, userAccountControl='514')
+    try:
+        refused('the account is disabled: enable it')
+    finally:
+        north.modify(north.service_dn, userAccountControl=control)
+    spoke.do('run', 'staff', '--full')
+    assert star.hub.json('streams') == before

@@ -146,6 +146,8 @@ class Trap:
         self.passed, self.limit = 0, limit
 
     def close(self):
+        # closed alone it goes on listening while accept() waits
+        self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
 
 
