@@ -18,6 +18,10 @@
  * the bytes; beyond it level 1 is four times faster. */
 #define WRITER_TINY_RECORDS 1000
 #define WRITER_SMALL_RECORDS 5000
+/* A body of at least so many bytes is looked at: pictures and lists of ids do
+ * not compress, and trying takes ten times as long as all the rest. */
+#define WRITER_LARGE (8 * 1024)
+#define WRITER_SAMPLE 4096
 /* Half of what the reader accepts: above it the writer stores. */
 #define WRITER_RATIO (LIMIT_INFLATE_RATIO / 2)
 
@@ -35,6 +39,7 @@ struct section_writer {
 	z_stream z;
 	bool z_open;
 	int level, level_now;
+	bool dense;      /* what is gathered does not compress */
 	uint64_t length; /* of the file, flushed */
 };
 
@@ -105,6 +110,24 @@ writer_chunk(struct section_writer *writer, bool final, struct err *err)
 	return writer_flush(writer, err);
 }
 
+/* Are all bytes about equally frequent? The sum of the squares of their counts
+ * is then near its least, n * n / 256 + n; of text it is several times that. */
+static bool
+body_is_dense(struct slice body)
+{
+	struct slice sample =
+	    slice_sub(body, (body.len - WRITER_SAMPLE) / 2, WRITER_SAMPLE);
+	unsigned counts[256] = {0};
+	uint64_t squares = 0;
+
+	for (size_t i = 0; i < sample.len; i++)
+		counts[sample.data[i]]++;
+	for (size_t i = 0; i < 256; i++)
+		squares += (uint64_t)counts[i] * counts[i];
+	return squares <
+	       2 * (WRITER_SAMPLE * WRITER_SAMPLE / 256 + WRITER_SAMPLE);
+}
+
 /* Legitimate content must never look like a bomb to the reader: stores as long
  * as the ratio is high. */
 static int
@@ -112,7 +135,8 @@ writer_level(struct section_writer *writer, struct err *err)
 {
 	int level = writer->level, rc;
 
-	if (writer->z.total_in > (uint64_t)writer->z.total_out * WRITER_RATIO +
+	if (writer->dense ||
+	    writer->z.total_in > (uint64_t)writer->z.total_out * WRITER_RATIO +
 				     LIMIT_INFLATE_SLACK / 2)
 		level = Z_NO_COMPRESSION;
 	if (level == writer->level_now)
@@ -282,9 +306,15 @@ section_writer_add(struct section_writer *writer,
     const struct section_object *object, struct err *err)
 {
 	size_t len;
+	bool dense;
 
 	if (writer_check(writer, object, err) < 0)
 		return -1;
+	dense = object->body.len >= WRITER_LARGE && body_is_dense(object->body);
+	if (dense != writer->dense &&
+	    writer_deflate(writer, Z_NO_FLUSH, err) < 0)
+		return -1;
+	writer->dense = dense;
 	len = pb_bytes_size(ID_LEN) + 1 + buf_varint_size(object->version) +
 	      (object->deleted ? 2 : pb_bytes_size(object->body.len));
 	buf_add_varint(&writer->plain, len);

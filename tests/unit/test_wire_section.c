@@ -78,6 +78,66 @@ test_chunk_border(void **state)
 	free(body);
 }
 
+/* Bytes on disk of a section of bodies that are large. */
+static uint64_t
+large_length(const struct slice *bodies, uint32_t count)
+{
+	struct section_head head = head_make(0, 1, count);
+	struct section_reader *r;
+	struct section_object o;
+	struct section_writer *w;
+	struct made m = {.path = fsio_join(dir, "section")};
+	struct err err;
+
+	assert_int_equal(
+	    0, section_writer_open(m.path, &head, &w, m.key, NULL));
+	for (uint32_t i = 0; i < count; i++) {
+		o = (struct section_object){id_number(i), 1, false, bodies[i]};
+		assert_int_equal(0, section_writer_add(w, &o, NULL));
+	}
+	assert_int_equal(0, section_writer_close(w, m.sha256, &m.length, NULL));
+	assert_int_equal(0, made_read(&m, &r, &err));
+	for (uint32_t i = 0; i < count; i++) {
+		assert_int_equal(1, section_reader_next(r, &o, &err));
+		assert_true(slice_equal(o.body, bodies[i]));
+	}
+	assert_int_equal(0, section_reader_next(r, &o, &err));
+	section_reader_close(r);
+	(void)unlink(m.path);
+	free(m.path);
+	return m.length;
+}
+
+/* Pictures are stored, text between them is compressed. */
+static void
+test_large_bodies(void **state)
+{
+	enum { SIZE = 100000 };
+	uint8_t *picture = mem_alloc(SIZE), *text = mem_alloc(SIZE);
+	struct slice bodies[6];
+	uint64_t length;
+	char line[64];
+
+	(void)state;
+	assert_int_equal(0, crypto_random(picture, SIZE, NULL));
+	/* Few different bytes, and no line twice. */
+	for (size_t i = 0; i < SIZE; i += 40) {
+		(void)snprintf(
+		    line, sizeof(line), "%06zu %033zu", i, i * i * i);
+		memcpy(text + i, line, 40);
+	}
+	for (size_t i = 0; i < 6; i++)
+		bodies[i] = slice_make(i % 3 == 1 ? picture : text, SIZE);
+	length = large_length(bodies, 6);
+	assert_in_range(length, 2 * SIZE, 2 * SIZE + 4 * SIZE / 4);
+	for (size_t i = 0; i < 6; i++)
+		bodies[i] = slice_make(picture, SIZE);
+	length = large_length(bodies, 6);
+	assert_in_range(length, 6 * SIZE, 6 * SIZE + 6 * SIZE / 1000);
+	free(picture);
+	free(text);
+}
+
 static void
 test_flip_every_byte(void **state)
 {
@@ -261,6 +321,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_round_trip),
 	    cmocka_unit_test(test_chunk_border),
+	    cmocka_unit_test(test_large_bodies),
 	    cmocka_unit_test(test_flip_every_byte),
 	    cmocka_unit_test(test_truncate_and_extend),
 	    cmocka_unit_test(test_wrong_key),
