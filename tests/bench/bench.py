@@ -41,7 +41,8 @@ LOOSE = 'max_delete_percent = 100;\n\t\tmax_delete_count = 1000000;'
 LIFETIME = 24               # s, of a manifest
 SAMPLE = 0.01               # s between two looks at the memory of processes
 ROUNDS = 5
-GROUPS = ('idle', 'read', 'changes', 'following', 'following_samba',
+PICTURES = 1000
+GROUPS = ('idle', 'read', 'pictures', 'changes', 'following', 'following_samba',
           'importing', 'fan_out', 'memory')
 
 
@@ -155,13 +156,13 @@ class Bench:
         print('%-58s %10.3f %-6s %s' % (name, value, unit, '' if aim is None
                                         else 'aim ≤ %g' % aim), flush=True)
 
-    def directory(self, name, count=0, **more):
+    def directory(self, name, count=0, picture=0, **more):
         self.hosts += 1
         server = slapd.Slapd(name, self.block.address(self.hosts),
                              self.authority, self.scratch, maxsize=16 << 30,
                              **more)
         self.parts.append(server)
-        server.slapadd(entries(server, count))
+        server.slapadd(entries(server, count, picture))
         return server.start()
 
     def star(self, name, metered=True):
@@ -295,6 +296,22 @@ class Bench:
         assert said['read'] and not said['whole'], said
         assert said['modified'] == changed and not said['added'], said
         return took
+
+    def pictures(self):
+        """Entries that each carry a picture of the greatest size."""
+        source = self.directory('faces', PICTURES, picture=95000)
+        star = self.star('star-faces')
+        spokes = [star.join('faces%d' % number, source,
+                            domains=['west%d.example' % number])
+                  for number in range(2)]
+        self.stages('%d pictures' % PICTURES, spokes[0])
+        memory = Memory()
+        memory.watch(spokes[1].prefix() + ['run', 'staff', '--no-wait'],
+                     'export')
+        self.note('peak memory, export, %d pictures' % PICTURES,
+                  memory.end()['export'], 'MiB', 64)
+        self.finish(star)
+        self.finish(source)
 
     def changes(self):
         """What 100 changes and a quiet stream cost on the wire, counted in
@@ -463,9 +480,12 @@ class Bench:
                 name, 0) / peaks[small].get(name, 1), '', 1.1)
 
 
-def entries(server, count):
+def entries(server, count, picture):
     for number in range(count):
         entry = people.inet_person(people.person('west', number))
+        if picture:
+            entry['jpegPhoto'] = (b'\xff\xd8\xff\xe0' + os.urandom(picture) +
+                                  b'\xff\xd9')
         yield server.person_dn(entry['cn']), entry
 
 
