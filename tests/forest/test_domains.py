@@ -3,6 +3,7 @@ what happens when a server is gone, and how servers are found."""
 
 import os
 
+from ldap.controls.simple import ManageDSAITControl
 import pytest
 from testbed import dns
 from testbed.reader import Reader, domain, ou, uris
@@ -122,6 +123,32 @@ def test_wrong_contexts(pair, tmp_path):
     assert 'say uri' in reader.read(expect=1)
     reader.write(servers='domain = "a..b";')
     assert 'no DNS name' in reader.read(expect=1)
+
+
+def test_a_referral_to_a_context_that_is_read(pair, tmp_path):
+    """Nothing is missing behind it; without that context something is. It is
+    not followed either way, nor is one that leads back to itself."""
+    east, uplands = pair
+    entries = {'ou=Uplands,' + east.staff: uplands.uri + '/' + uplands.base,
+               'ou=Self,' + east.staff: '%s/ou=Self,%s' % (east.uri,
+                                                           east.staff)}
+    for dn, url in entries.items():
+        east.link.add_s(dn, [
+            ('objectClass', [b'referral', b'extensibleObject']),
+            ('ref', [url.encode()])])
+    try:
+        reader = Reader(tmp_path, east, more=domain(uplands))
+        reader.policy('filter = "(mail=*)";')
+        assert reader.read()['count'] == 12
+        told = [line for line in reader.log.splitlines()
+                if 'behind a referral' in line]
+        assert len(told) == 1 and 'ou=Self' in told[0], reader.log
+        reader.write()
+        assert reader.read()['count'] == 6
+        assert reader.log.count('behind a referral') == 2, reader.log
+    finally:
+        for dn in entries:
+            east.link.delete_ext_s(dn, serverctrls=[ManageDSAITControl()])
 
 
 # --- found by DNS ---

@@ -112,6 +112,55 @@ test_transport_follows_the_uri(void **state)
 	refused("directory = { uri = [ \"http://dc\" ]; };", "", "ldaps://");
 }
 
+/* Found servers are spoken to like the named ones; without any, by ldaps. */
+static void
+test_other_servers(void **state)
+{
+	static const struct {
+		const char *text;
+		enum session_tls found;
+	} cases[] = {{"domain = \"north.example\";", SESSION_TLS_LDAPS},
+	    {"uri = \"ldap://dc\";", SESSION_TLS_STARTTLS},
+	    {"uri = \"ldapi:///\";", SESSION_TLS_LDAPS},
+	    {"uri = \"ldaps://dc\"; tls = \"starttls\";", SESSION_TLS_STARTTLS},
+	    {"domain = \"north.example\"; tls = \"none\";", SESSION_TLS_NONE}};
+	static const char *const wrong[][2] = {{"", "say uri"},
+	    {"domain = \"north..example\";", "no DNS name"},
+	    {"domain = \"north/example\";", "no DNS name"},
+	    {"uri = \"ldap://a\"; site = \"a.b\";", "no name of a site"},
+	    {"uri = \"ldap://a\"; global_catalog = \"a:3268\";", "ldaps://"},
+	    {"uri = \"ldap://a\"; domains = ( { uri = \"ldap://b\"; } );",
+		"context"},
+	    {"uri = \"ldap://a\"; domains = ( { context = \"x\"; } );",
+		"distinguished name"},
+	    {"uri = \"ldap://a\"; domains = ( { context = \"dc=x\"; "
+	     "user = \"u\"; } );",
+		"belong together"},
+	    {"uri = \"ldap://a\"; domains = ( { context = \"dc=x\"; }, "
+	     "{ context = \"DC=X\"; } );",
+		"there twice"}};
+	struct spoke_conf *conf;
+	struct err err;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		text = mem_printf("directory = { %s };", cases[i].text);
+		conf = load(text, "", &err);
+		if (conf == NULL)
+			fail_msg("%s", err.message);
+		assert_int_equal(
+		    spoke_conf_tls(&conf->directory, NULL), cases[i].found);
+		spoke_conf_free(conf);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		text = mem_printf("directory = { %s };", wrong[i][0]);
+		refused(text, "", wrong[i][1]);
+		free(text);
+	}
+}
+
 static void
 test_refusals(void **state)
 {
@@ -381,6 +430,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_minimal),
 	    cmocka_unit_test(test_transport_follows_the_uri),
+	    cmocka_unit_test(test_other_servers),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_what_goes_along),
 	    cmocka_unit_test(test_what_from_says),
