@@ -101,6 +101,8 @@ out:
 	if (rc < 0 && (code == EXIT_DONE || code == EXIT_FAILED))
 		code = err_exit_code(&err);
 	code = run_end(&run, code, rc < 0 ? &err : NULL);
+	if (rc < 0 && options->quiet && session_refused(&err))
+		code = RUN_EXIT_REFUSED;
 	if (lock >= 0)
 		(void)close(lock);
 	spoke_close(&run.spoke);

@@ -10,6 +10,10 @@
 
 #include "spoke/conf.h"
 
+/* Of a quiet run instead of EXIT_FAILED: the directory refused our name or
+ * password. */
+#define RUN_EXIT_REFUSED 11
+
 struct run_options {
 	bool json;
 	bool quiet;       /* no summary: the supervisor's workers log instead */

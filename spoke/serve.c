@@ -25,6 +25,8 @@
 #define SERVE_FETCH_EVERY_MS CLOCK_HOUR_MS
 /* A failed run is tried again sooner than its schedule says. */
 #define SERVE_RETRY_MS CLOCK_MINUTE_MS
+/* Domains lock accounts after a few wrong passwords in as many minutes. */
+#define SERVE_REFUSED_MS (15 * CLOCK_MINUTE_MS)
 #define SERVE_FRONT_BACKOFF_MS 1000
 #define SERVE_FRONT_BACKOFF_MAX_MS CLOCK_MINUTE_MS
 #define SERVE_POLL_MAX_MS 1000
@@ -55,6 +57,7 @@ struct server {
 	int64_t wait_due;
 	int64_t front_due, front_backoff, front_started;
 	int64_t fetch_due;
+	int64_t refused_until; /* the directory refused us: nobody asks it */
 };
 
 struct worker {
@@ -122,7 +125,9 @@ wait_main(void *arg)
 
 	if (rc < 0)
 		log_err(&err, "cannot wait for changes, runs keep to schedule");
-	return rc < 0 ? EXIT_FAILED : rc > 0 ? SERVE_EXIT_CHANGED : EXIT_DONE;
+	if (rc < 0)
+		return session_refused(&err) ? RUN_EXIT_REFUSED : EXIT_FAILED;
+	return rc > 0 ? SERVE_EXIT_CHANGED : EXIT_DONE;
 }
 
 static int
@@ -270,6 +275,18 @@ wait_wanted(const struct server *s)
 	return false;
 }
 
+static void
+refused_look(struct server *s, enum process_end end, int status, int64_t now)
+{
+	if (end != PROCESS_EXITED || status != RUN_EXIT_REFUSED)
+		return;
+	s->refused_until = now + SERVE_REFUSED_MS;
+	log_warn(
+	    "the directory refused name or password: it is not asked again "
+	    "for 15 minutes, so that the account is not locked; correct "
+	    "user and password_file, then SIGHUP");
+}
+
 /* What is written between two waits is read by the run that the first asked
  * for. */
 static void
@@ -285,12 +302,13 @@ wait_step(struct server *s, int64_t now)
 			return;
 		end_tell("wait", end, status);
 		s->wait_due = now;
+		refused_look(s, end, status, now);
 		if (end == PROCESS_EXITED && status == SERVE_EXIT_CHANGED)
 			exports_wake(s, now);
 		else if (end != PROCESS_EXITED || status != EXIT_DONE)
 			s->wait_due = now + SERVE_RETRY_MS;
 	}
-	if (now < s->wait_due || !wait_wanted(s))
+	if (now < s->wait_due || now < s->refused_until || !wait_wanted(s))
 		return;
 	if (process_start(&s->wait, "wait", wait_main, s,
 		SERVE_WAIT_MS + CLOCK_HOUR_MS, &err) < 0) {
@@ -342,8 +360,9 @@ job_step(struct server *s, struct job *job, int64_t now)
 		if (end == PROCESS_RUNNING)
 			return;
 		job_end(job, end, status, now);
+		refused_look(s, end, status, now);
 	}
-	if (now < job->due || !job_may_start(s, job))
+	if (now < job->due || now < s->refused_until || !job_may_start(s, job))
 		return;
 	job->due = INT64_MAX;
 	job->started = now;
@@ -383,6 +402,7 @@ reload(struct server *s)
 	s->conf = fresh;
 	jobs_make(s);
 	s->fetch_due = clock_mono_ms();
+	s->refused_until = 0;
 	log_notice("configuration taken over");
 }
 

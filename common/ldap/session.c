@@ -158,6 +158,13 @@ error_fill(const char *uri, int code, const char *diagnostic, struct err *err,
 	    *diagnostic == '\0' ? "" : ")", *cure == '\0' ? "" : "; ", cure);
 }
 
+bool
+session_refused(const struct err *err)
+{
+	return err->class == ERR_CONFIG &&
+	       err->code == LDAP_INVALID_CREDENTIALS;
+}
+
 int
 session_error(struct session *session, int code, const char *diagnostic,
     struct err *err, const char *what)

@@ -40,6 +40,9 @@ struct session_options {
  * required). Never logs the password. Referrals are never followed. */
 int session_open(const struct session_options *options,
     struct session **out_session, struct err *err) ERR_WUR;
+/* Did the directory refuse name or password? To ask again and again would lock
+ * the account. */
+bool session_refused(const struct err *err);
 /* Unbinds and frees. NULL is legal. */
 void session_close(struct session *session);
 struct ldap *session_handle(struct session *session);

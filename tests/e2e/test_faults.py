@@ -3,6 +3,8 @@ connections that die; a directory that answers only half."""
 
 import os
 import random
+import signal
+import time
 
 import pytest
 
@@ -269,3 +271,31 @@ def test_what_active_directory_says(star, clean):
         north.modify(north.service_dn, userAccountControl=control)
     spoke.do('run', 'staff', '--full')
     assert star.hub.json('streams') == before
+
+
+def test_a_wrong_password_does_not_lock_the_account(star, pair):
+    """serve asks once, and again when it is told to."""
+    north, south = pair
+    before = sorted(south.contacts())
+    north.ldap.add_person(77)
+    policies = north.directory + '/policies.d/staff.conf'
+    with changed(policies, 'scope = "subtree"; } );',
+                 'scope = "subtree"; } );\n\t\tevery = "1s";'):
+        with changed(north.ldap.password_file, north.ldap.service_password,
+                     'wrong'):
+            north.serve()
+            star.eventually(lambda: says(north, 'it is not asked again'))
+            time.sleep(3)   # so many more exports would have been due
+        tried = north.log_text().count('check user and password_file')
+        assert 1 <= tried <= 2      # what ran beside it had asked already
+        assert north.child.poll() is None
+        south.fetch()
+        assert sorted(south.contacts()) == before
+        os.kill(north.child.pid, signal.SIGHUP)
+        star.eventually(lambda: (south.fetch(), star.expect_everyone()))
+        north.stop()
+    assert north.log_text().count('check user and password_file') == tried
+
+
+def says(part, words):
+    assert words in part.log_text()
