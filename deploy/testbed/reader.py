@@ -29,6 +29,7 @@ POLICY = '''export: ( {{
 	from = ( {places} );
 	feed = "{feed}";
 	max_delete_percent = 100;
+	{more}
 }} );
 '''
 
@@ -51,12 +52,13 @@ class Reader:
                 ca=self.first.ca, user=self.first.service_dn,
                 secret=self.first.password_file, more=more))
 
-    def policy(self, *places, feed='auto'):
+    def policy(self, *places, feed='auto', more=''):
         os.makedirs(os.path.join(self.home, 'policies.d'), exist_ok=True)
         with open(os.path.join(self.home, 'policies.d', 'staff.conf'),
                   'w') as out:
             out.write(POLICY.format(places=', '.join(
-                '{ %s }' % place for place in places), feed=feed))
+                '{ %s }' % place for place in places), feed=feed,
+                more=more))
 
     def read(self, *more, expect=0, replica='own.db'):
         self.now += 1000

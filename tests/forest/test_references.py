@@ -7,6 +7,8 @@ import ldap
 import pytest
 from test_collect import Editor, Source, random_edits
 from test_collect import tidy  # noqa: F401 a fixture
+from test_groups import in_catalogue, user
+from testbed.reader import Reader, domain, ou
 
 MANAGER, MEMBERS, ALONG = 5, 6, 7
 
@@ -341,6 +343,35 @@ def test_a_large_group(company):
     change(c, big, ldap.MOD_ADD, people[3200])
     d.delete(people[7])
     assert len(c.same().members('Big')) == 3200
+
+
+@pytest.mark.parametrize('feed', ['usn', 'dirsync'])
+def test_a_manager_in_another_domain(family, tmp_path, feed):
+    """Comes along, is followed at his own controller, and goes."""
+    root, child = family.root, family.child
+    for one in (root, child):
+        one.empty(one.staff)
+    boss, one = user(child, 'boss' + feed), user(root, 'one')
+    in_catalogue(family, boss)
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy(ou(root), feed=feed, more='manager = true;')
+    root.modify(one, manager=boss)
+    first = reader.read()
+    assert first['whole'] and first['count'] == 2, reader.log
+    child.modify(boss, title='President')
+    touched = reader.read()
+    assert not touched['whole'] and touched['modified'] == 1, reader.log
+    assert touched['root'] == reader.truth()
+    child.modify(boss, msExchHideFromAddressLists='TRUE')
+    touched = reader.read()
+    assert not touched['whole'] and touched['count'] == 1, reader.log
+    assert touched['root'] == reader.truth()
+    child.modify(boss, msExchHideFromAddressLists=None)
+    assert reader.read()['count'] == 2
+    root.modify(one, manager=None)
+    touched = reader.read()
+    assert not touched['whole'] and touched['count'] == 1, reader.log
+    assert touched['root'] == reader.truth()
 
 
 # --- the same whichever way it is read ---
