@@ -265,6 +265,28 @@ bases_keep(struct collector *c, const uint64_t *entries, struct err *err)
 	    c, COLLECT_NOTE_READ, (uint64_t)c->options->now_ms, err);
 }
 
+/* A full intake with everything in it. */
+static int
+intake_fill(struct collector *c, uint64_t *entries, struct err *err)
+{
+	int rc;
+
+	do {
+		replica_intake_abort(c->intake);
+		c->intake = NULL;
+		memset(&c->result->counts, 0, sizeof(c->result->counts));
+		c->failed.count = 0;
+		c->nameless = 0;
+		c->result->found = 0;
+		c->result->along = 0;
+		if (replica_intake_begin(
+			c->replica, REPLICA_FULL, &c->intake, err) < 0)
+			return -1;
+		rc = collect_entries(c, entries, err);
+	} while (rc > 0);
+	return rc;
+}
+
 static int
 read_whole(struct collector *c, struct err *err)
 {
@@ -276,20 +298,14 @@ read_whole(struct collector *c, struct err *err)
 	bool same_head;
 	int rc = -1;
 
-	memset(&c->result->counts, 0, sizeof(c->result->counts));
-	c->failed.count = 0;
-	c->nameless = 0;
-	c->result->found = 0;
-	c->result->along = 0;
 	c->result->whole = true;
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
 	if (note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
 		&same_head, err) < 0 ||
-	    replica_intake_begin(c->replica, REPLICA_FULL, &c->intake, err) < 0)
+	    intake_fill(c, entries, err) < 0)
 		goto out;
-	if (collect_entries(c, entries, err) < 0 ||
-	    collect_guards_check(
+	if (collect_guards_check(
 		c, c->result->counts.reasons[SHAPE_EXPORTED], err) < 0 ||
 	    collect_intake_finish(c,
 		(state.version != 0 && !same_head) || is_behind(o, &state),

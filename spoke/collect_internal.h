@@ -47,7 +47,7 @@ struct collector {
 /* Opens the scope and the policy's judge. */
 int collect_prepare(struct collector *c, struct err *err) ERR_WUR;
 /* Takes in everything that the policy finds; entries[i]: how many entry i of
- * `from` found. */
+ * `from` found. 1: the intake must be dropped and everything taken again. */
 int collect_entries(
     struct collector *c, uint64_t *entries, struct err *err) ERR_WUR;
 /* Takes in those of these objects that the policy finds. */

@@ -271,6 +271,7 @@ collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 	c->seen =
 	    finds_once(c->policy) && c->intake != NULL ? NULL : idset_new();
 	before = stages_enter(STAGE_RECEIVE);
+	references_begin_whole(c);
 	rc = scope_expand(c->scope, err);
 	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
 		rc = from_take(c, i, &entries[i], err);

@@ -9,6 +9,8 @@
 #include "spoke/stages.h"
 
 #define REFERENCES_ARENA_MAX ((size_t)64 << 20)
+/* Names of distinct managers: of more, the rest is asked for. */
+#define REFERENCES_PREDICTED_MAX ((size_t)16 << 20)
 /* Objects that wait for their managers' names to be resolved. */
 #define QUEUE_NAMES 100
 #define QUEUE_BYTES ((size_t)4 << 20)
@@ -91,8 +93,11 @@ references_new(struct collector *c)
 	r->first = state.version == 0;
 	r->targets = idset_new();
 	r->arena = arena_new(REFERENCES_ARENA_MAX);
+	r->spare = arena_new(LIMIT_OBJECT_UNPACK_BYTES);
 	buf_init(&r->body, LIMIT_OBJECT_BYTES);
 	buf_init(&r->members, REFERENCES_ARENA_MAX);
+	buf_init(&r->predicted, REFERENCES_PREDICTED_MAX);
+	r->predicts = !r->first;
 	if (reference_is_extended(c->dialect))
 		return r;
 	r->queue = mem_calloc(1, sizeof(*r->queue));
@@ -112,8 +117,10 @@ references_free(struct references *r)
 	reference_cache_free(r->cache);
 	idset_free(r->targets);
 	arena_free(r->arena);
+	arena_free(r->spare);
 	buf_fini(&r->body);
 	buf_fini(&r->members);
+	buf_fini(&r->predicted);
 	free(r);
 }
 
@@ -169,8 +176,9 @@ names_resolve(struct references *r, const struct slice *names, size_t count,
 
 /* 1: a value without an id would make a shorter list. */
 static int
-members_read(struct collector *c, const struct search_attribute *a,
-    struct raw *raw, struct err *cause, struct err *err)
+members_read(struct collector *c, const struct id *id,
+    const struct search_attribute *a, struct raw *raw, struct err *cause,
+    struct err *err)
 {
 	struct references *r = c->references;
 	size_t count = a == NULL ? 0 : a->value_count;
@@ -181,7 +189,8 @@ members_read(struct collector *c, const struct search_attribute *a,
 		return 1;
 	}
 	if (r->cache != NULL && count > 0 &&
-	    names_resolve(r, a->values, count, raw->members, err) < 0)
+	    (references_predict_members(c, id, err) < 0 ||
+		names_resolve(r, a->values, count, raw->members, err) < 0))
 		return -1;
 	for (size_t i = 0; r->cache == NULL && i < count; i++)
 		if (!reference_id(c->dialect, a->values[i], &raw->members[i])) {
@@ -202,8 +211,9 @@ is_membership_hidden(const struct search_entry *entry)
 }
 
 static int
-raw_read(struct collector *c, Galr__Kind kind, const struct search_entry *entry,
-    struct raw *raw, struct err *cause, struct err *err)
+raw_read(struct collector *c, const struct id *id, Galr__Kind kind,
+    const struct search_entry *entry, struct raw *raw, struct err *cause,
+    struct err *err)
 {
 	struct references *r = c->references;
 	const struct search_attribute *members = search_find(entry, "member");
@@ -223,7 +233,7 @@ raw_read(struct collector *c, Galr__Kind kind, const struct search_entry *entry,
 	if (!r->memberships || kind != GALR__KIND__KIND_GROUP ||
 	    is_membership_hidden(entry) || c->intake == NULL)
 		return 0;
-	return members_read(c, members, raw, cause, err);
+	return members_read(c, id, members, raw, cause, err);
 }
 
 /* --- whether they are in the stream --- */
@@ -400,18 +410,33 @@ body_make(struct collector *c, struct object *object, struct err *cause)
 	return object_encode(object, c->arena, &c->body, cause) < 0 ? 1 : 0;
 }
 
-/* A name that was asked for already, or one that comes with others. */
-static void
-manager_known(struct references *r, struct raw *raw)
+/* A name that was asked for already, or that is believed in. With members it
+ * is asked for with theirs. */
+static int
+manager_known(
+    struct collector *c, const struct id *id, struct raw *raw, struct err *err)
 {
+	struct references *r = c->references;
 	const struct id *known;
+	int rc;
 
 	if (raw->manager_name.len == 0)
-		return;
+		return 0;
 	known = reference_cache_find(r->cache, raw->manager_name);
-	raw->has_manager = known != NULL;
-	if (known != NULL)
+	if (known != NULL) {
 		raw->manager = *known;
+		raw->has_manager = true;
+		return 0;
+	}
+	rc = references_predict(c, id, raw->manager_name, &raw->manager, err);
+	if (rc == 0 && raw->has_members) {
+		if (names_resolve(
+			r, &raw->manager_name, 1, &raw->manager, err) < 0)
+			return -1;
+		rc = 1;
+	}
+	raw->has_manager = rc > 0;
+	return rc < 0 ? -1 : 0;
 }
 
 int
@@ -426,16 +451,11 @@ references_put(struct collector *c, const struct id *id, struct object *object,
 
 	(void)stages_enter(STAGE_READ);
 	arena_reset(r->arena);
-	rc = raw_read(c, object->kind, entry, &raw, cause, err);
+	rc = raw_read(c, id, object->kind, entry, &raw, cause, err);
 	if (rc != 0)
 		return rc;
-	manager_known(r, &raw);
-	if (raw.manager_name.len > 0 && !raw.has_manager && raw.has_members) {
-		if (names_resolve(r, &raw.manager_name, 1, &raw.manager, err) <
-		    0)
-			return -1;
-		raw.has_manager = true;
-	}
+	if (manager_known(c, id, &raw, err) < 0)
+		return -1;
 	if (raw.manager_name.len > 0 && !raw.has_manager) {
 		out->manager = id;
 		rc = body_make(c, object, cause);

@@ -43,7 +43,10 @@ int references_put(struct collector *c, const struct id *id,
     struct object *object, const struct search_entry *entry,
     struct err *out_cause, struct err *err) ERR_WUR;
 
-/* After a whole reading. */
+/* Before a whole reading. */
+void references_begin_whole(struct collector *c);
+/* After it: 0; 1: what was put must be dropped and everything read again; -1.
+ */
 int references_settle_whole(struct collector *c, struct err *err) ERR_WUR;
 /* Before the touched objects are read: what else has to be, and how things
  * stand. Sorts the set. */

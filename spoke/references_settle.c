@@ -221,6 +221,14 @@ references_settle_whole(struct collector *c, struct err *err)
 	if (c->references == NULL)
 		return 0;
 	rc = references_flush(c, err);
+	if (rc == 0) {
+		int right = references_confirm(c, err);
+
+		if (right == 0)
+			targets_forget(c->references);
+		if (right <= 0)
+			return right < 0 ? -1 : 1;
+	}
 	if (rc == 0)
 		rc = absent_find(c, &ids, err);
 	if (rc == 0)

@@ -163,9 +163,11 @@ names_free(struct reference_cache *cache)
 		free(cache->slots[i].name);
 }
 
-static void
-cache_clear(struct reference_cache *cache)
+void
+reference_cache_clear(struct reference_cache *cache)
 {
+	if (cache->count == 0)
+		return;
 	names_free(cache);
 	memset(cache->slots, 0, cache->size * sizeof(*cache->slots));
 	cache->count = 0;
@@ -218,13 +220,14 @@ reference_cache_find(const struct reference_cache *cache, struct slice name)
 	return slot->name == NULL ? NULL : &slot->id;
 }
 
-static void
-cache_put(struct reference_cache *cache, struct slice name, const struct id *id)
+void
+reference_cache_put(
+    struct reference_cache *cache, struct slice name, const struct id *id)
 {
 	struct reference_slot *slot;
 
 	if (cache->count >= REFERENCE_MAX)
-		cache_clear(cache);
+		reference_cache_clear(cache);
 	slot = slot_find(cache, name);
 	if (slot->name == NULL) {
 		slot->name = mem_strndup((const char *)name.data, name.len);
@@ -318,7 +321,7 @@ batch_resolve(struct reference_cache *cache, struct batch *b, struct err *err)
 		if (batch_search(cache, b, i, err) < 0)
 			return -1;
 	for (size_t i = 0; i < b->count; i++)
-		cache_put(cache, b->names[i], &b->ids[i]);
+		reference_cache_put(cache, b->names[i], &b->ids[i]);
 	b->count = 0;
 	return 0;
 }
@@ -330,6 +333,9 @@ reference_cache_resolve(struct reference_cache *cache,
 	struct batch *b = mem_calloc(1, sizeof(*b));
 	int rc = 0;
 
+	/* All of these are to be found afterwards. */
+	if (cache->count + count > REFERENCE_MAX)
+		reference_cache_clear(cache);
 	for (size_t i = 0; rc == 0 && i < count; i++) {
 		if (names[i].len > REFERENCE_NAME_MAX / 4 ||
 		    reference_cache_find(cache, names[i]) != NULL)

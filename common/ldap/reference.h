@@ -48,6 +48,10 @@ void reference_cache_free(struct reference_cache *cache);
 /* NULL: not known yet. Valid until the next resolution. */
 const struct id *reference_cache_find(
     const struct reference_cache *cache, struct slice name);
+/* Sets a name's id, whatever the directory says; forgets all. */
+void reference_cache_put(
+    struct reference_cache *cache, struct slice name, const struct id *id);
+void reference_cache_clear(struct reference_cache *cache);
 /* Asks for those that are not known. A name that no entry has, or that the
  * account may not see, gets what reference_unresolved() gives. */
 int reference_cache_resolve(struct reference_cache *cache,

@@ -201,6 +201,12 @@ void replica_cursor_close(struct replica_cursor *cursor);
  * -1. Inside a full intake into an empty replica nothing is. */
 int replica_holds(
     struct replica *replica, const struct id *id, struct err *err) ERR_WUR;
+/* Whom it had as its manager when it was put: 1, 0 nobody, -1. */
+int replica_manager(struct replica *replica, const struct id *id,
+    struct id *out_manager, struct err *err) ERR_WUR;
+/* Its members when it was put, appended: 1, 0 they are not known, -1. */
+int replica_members(struct replica *replica, const struct id *id,
+    struct buf *out, struct err *err) ERR_WUR;
 /* 1 found and live, 0 not, -1 error. The body is appended to out. Inside a
  * full intake into an empty replica nothing is found. */
 int replica_get(struct replica *replica, const struct id *id, struct buf *out,

@@ -14,6 +14,41 @@ replica_holds(struct replica *replica, const struct id *id, struct err *err)
 	return found <= 0 ? found : !row.deleted;
 }
 
+int
+replica_manager(struct replica *replica, const struct id *id,
+    struct id *out_manager, struct err *err)
+{
+	struct replica_row row;
+	int found = replica_row_find(replica->db, id, &row, err);
+
+	if (found <= 0 || row.deleted || !row.has_manager)
+		return found < 0 ? -1 : 0;
+	*out_manager = row.manager;
+	return 1;
+}
+
+int
+replica_members(struct replica *replica, const struct id *id, struct buf *out,
+    struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(replica->db,
+		"SELECT members FROM object INDEXED BY object_id "
+		"WHERE id = ?1 AND deleted = 0",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_blob_static(stmt, 1, id_slice(id));
+	rc = db_step(stmt, err);
+	if (rc <= 0)
+		return rc;
+	rc = !db_column_is_null(stmt, 0);
+	buf_add(out, db_column_blob(stmt, 0));
+	db_reset(stmt);
+	return buf_check(out, "memberships", err) < 0 ? -1 : rc;
+}
+
 /* What a full reading did not see will be gone. */
 static bool
 row_stays(const struct replica_intake *intake, const struct replica_row *row)

@@ -345,6 +345,49 @@ def test_a_large_group(company):
     assert len(c.same().members('Big')) == 3200
 
 
+def test_a_name_that_means_somebody_else(company, openldap):
+    """Where references are names: a whole reading believes in those of the
+    last one, and finds out when it should not."""
+    c = company(openldap, feed='full')
+    d = c.directory
+    boss = c.person('Boss', board=True)
+    chosen = c.person('Chosen')
+    c.person('First', manager=boss)
+    c.person('Second', manager=chosen)
+    c.person('Third', manager='CN=Nobody,' + d.staff)
+    group(c, 'All', [chosen, boss, 'CN=Nobody,' + d.staff])
+
+    def whole():
+        seen = c.read('full')
+        assert seen['root'] == c.truth()
+        return seen
+    whole()
+    seen = whole()
+    assert seen['modified'] == 0
+    c.directory.modify(chosen, title='Other')
+    c.read()
+    assert 'read again' not in c.log
+    # of one who was along, of one who was chosen; then the name has an entry
+    d.rename(boss, 'CN=Bigboss')
+    c.read()
+    assert 'read again' in c.log
+    s = Stream(c)
+    assert s.along() == [] and s.manager('First') is None
+    assert s.manager('Second') == 'Chosen' and whole()['modified'] == 0
+    d.rename(chosen, 'CN=Choosy')
+    c.read()
+    assert 'read again' in c.log
+    assert Stream(c).manager('Second') is None
+    assert Stream(c).members('All') == []
+    c.person('Chosen', title='Another')
+    c.person('Nobody')
+    c.read()
+    s = Stream(c)
+    assert s.manager('Second') == 'Chosen' and s.manager('Third') == 'Nobody'
+    assert s.members('All') == ['Chosen', 'Nobody']
+    assert whole()['modified'] == 0
+
+
 @pytest.mark.parametrize('feed', ['usn', 'dirsync'])
 def test_a_manager_in_another_domain(family, tmp_path, feed):
     """Comes along, is followed at his own controller, and goes."""
