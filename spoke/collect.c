@@ -12,7 +12,6 @@
 /* Raised when shape.c answers otherwise than before for the same entry. */
 #define COLLECT_SHAPE_VERSION "3"
 
-#define COLLECT_NOTE_MARK "mark"
 #define COLLECT_NOTE_READ "read-at"
 #define COLLECT_NOTE_POLICY "policy"
 #define COLLECT_NOTE_HEAD "head"
@@ -97,8 +96,8 @@ note_equal(struct collector *c, const char *key, struct slice value,
 	return rc;
 }
 
-static int
-note_number(
+int
+collect_note_number(
     struct collector *c, const char *key, uint64_t *out, struct err *err)
 {
 	struct buf buf;
@@ -111,8 +110,8 @@ note_number(
 	return rc;
 }
 
-static int
-note_number_set(
+int
+collect_note_number_set(
     struct collector *c, const char *key, uint64_t value, struct err *err)
 {
 	char text[24];
@@ -166,7 +165,7 @@ is_unchanged(struct collector *c, bool *out, struct err *err)
 		return 0;
 	policy_hash(c, policy);
 	head_hash(c->policy, head);
-	if (note_number(c, COLLECT_NOTE_READ, &read_at, err) < 0 ||
+	if (collect_note_number(c, COLLECT_NOTE_READ, &read_at, err) < 0 ||
 	    note_equal(c, COLLECT_NOTE_POLICY,
 		slice_make(policy, sizeof(policy)), &same[0], err) < 0 ||
 	    note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
@@ -186,7 +185,7 @@ collect_base_before(struct collector *c, const struct export_base *base,
 	char key[64];
 
 	scope_key(base, "base", key, sizeof(key));
-	return note_number(c, key, out_entries, err);
+	return collect_note_number(c, key, out_entries, err);
 }
 
 /* Only when the intake is committed: a crash in between costs one reading. */
@@ -204,7 +203,8 @@ notes_keep(struct collector *c, struct err *err)
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
 		slice_make(policy, sizeof(policy)), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
-	    collect_feeds_keep(c, err) < 0 || hold_forget(c->replica, err) < 0)
+	    collect_feeds_keep(c, err) < 0 ||
+	    hold_forget(c->replica, err) < 0 || collect_lag_keep(c, 0, err) < 0)
 		return -1;
 	buf_init(&mark, COLLECT_NOTE_MAX);
 	rc = forest_mark(c->forest, false, &mark, err);
@@ -258,10 +258,10 @@ bases_keep(struct collector *c, const uint64_t *entries, struct err *err)
 		char key[64];
 
 		scope_key(&c->policy->bases[i], "base", key, sizeof(key));
-		if (note_number_set(c, key, entries[i], err) < 0)
+		if (collect_note_number_set(c, key, entries[i], err) < 0)
 			return -1;
 	}
-	return note_number_set(
+	return collect_note_number_set(
 	    c, COLLECT_NOTE_READ, (uint64_t)c->options->now_ms, err);
 }
 
@@ -391,11 +391,13 @@ collect_replica_open(const struct spoke_conf *conf,
 
 /* The run fails either way; what it held can then not be released. */
 static void
-hold_report(struct collector *c, struct err *err)
+refusal_keep(struct collector *c, struct err *err)
 {
 	struct err own = {0};
 
-	if (collect_hold_keep(c, &own) < 0)
+	if ((c->hold.guards != 0 && collect_hold_keep(c, &own) < 0) ||
+	    (c->behind_since != 0 &&
+		collect_lag_keep(c, c->behind_since, &own) < 0))
 		(void)err_prepend(
 		    err, "cannot keep what is held: %s", own.message);
 }
@@ -454,8 +456,8 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	referrals_tell(&c);
 	out_result->refused = scope_refused(c.scope);
 out:
-	if (rc < 0 && c.hold.guards != 0)
-		hold_report(&c, err);
+	if (rc < 0)
+		refusal_keep(&c, err);
 	collect_ids_fini(&c.failed);
 	hold_fini(&c.hold);
 	scope_close(c.scope);

@@ -102,6 +102,8 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	struct replica_state state;
 	int released;
 
+	if (collect_lag_check(c, err) < 0)
+		return -1;
 	if (replica_intake_preview(c->intake, &changes, err) < 0)
 		return -1;
 	replica_state(c->replica, &state);

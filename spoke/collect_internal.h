@@ -13,6 +13,9 @@
 #define COLLECT_NOTE_MAX (256 * 1024)
 #define COLLECT_ARENA_MAX (16 * 1024 * 1024)
 
+/* forest_mark() of the servers, before the last reading that was kept. */
+#define COLLECT_NOTE_MARK "mark"
+
 struct collect_feeds;
 struct references;
 
@@ -39,7 +42,8 @@ struct collector {
 	struct collect_ids failed;     /* objects that could not be read */
 	uint64_t nameless;             /* entries without an id */
 	char failure[256];             /* why the last of them */
-	struct hold hold; /* what a guard holds; no guards: nothing */
+	struct hold hold;      /* what a guard holds; no guards: nothing */
+	uint64_t behind_since; /* Unix ms; a server is behind; 0: none */
 };
 
 /* --- collect_read.c --- */
@@ -66,9 +70,23 @@ bool collect_is_counted(const struct collector *c, const struct id *id);
 /* How many entries this one of `from` found at the last whole reading. */
 int collect_base_before(struct collector *c, const struct export_base *base,
     uint64_t *out_entries, struct err *err) ERR_WUR;
+/* A note that is a number; 0 when there is none. */
+int collect_note_number(struct collector *c, const char *key, uint64_t *out,
+    struct err *err) ERR_WUR;
+int collect_note_number_set(struct collector *c, const char *key,
+    uint64_t value, struct err *err) ERR_WUR;
 /* Commits the intake. */
 int collect_intake_finish(
     struct collector *c, bool force, struct err *err) ERR_WUR;
+
+/* --- collect_lag.c --- */
+
+/* Class temporary when a server that was read lacks what the one before it had,
+ * and has not for long; then c->behind_since says since when. */
+int collect_lag_check(struct collector *c, struct err *err) ERR_WUR;
+/* Keeps since when; 0: it is over. */
+int collect_lag_keep(
+    struct collector *c, uint64_t since, struct err *err) ERR_WUR;
 
 /* --- collect_guard.c --- */
 

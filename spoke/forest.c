@@ -359,31 +359,58 @@ server_of_mark(struct forest *forest, struct slice name,
 	return 0;
 }
 
+/* The next line of a mark. */
+static bool
+mark_line(struct slice *mark, struct slice *out_name, struct slice *out_value)
+{
+	size_t end = slice_find(*mark, '\n');
+	struct slice line = slice_sub(*mark, 0, end);
+	size_t tab = slice_find(line, '\t');
+
+	if (end == SIZE_MAX || tab == SIZE_MAX)
+		return false;
+	*out_name = slice_sub(line, 0, tab);
+	*out_value = slice_sub(line, tab + 1, SIZE_MAX);
+	*mark = slice_sub(*mark, end + 1, SIZE_MAX);
+	return true;
+}
+
 int
 forest_mark_holds(
     struct forest *forest, struct slice mark, bool *out_holds, struct err *err)
 {
 	struct forest_server *server = NULL;
+	struct slice name, value;
 	int rc;
 
 	*out_holds = false;
-	while (mark.len > 0) {
-		const uint8_t *end = memchr(mark.data, '\n', mark.len);
-		const uint8_t *tab = memchr(mark.data, '\t', mark.len);
-		struct slice name, value;
-
-		if (end == NULL || tab == NULL || tab > end)
-			return 0;
-		name = slice_make(mark.data, (size_t)(tab - mark.data));
-		value = slice_make(tab + 1, (size_t)(end - tab - 1));
+	while (mark_line(&mark, &name, &value)) {
 		rc = server_of_mark(forest, name, &server, err);
 		if (rc <= 0)
 			return rc;
 		if (!slice_equal(buf_slice(&server->mark), value))
 			return 0;
-		mark = slice_sub(mark, (size_t)(end - mark.data) + 1, mark.len);
 		if (mark.len == 0)
 			*out_holds = true;
 	}
 	return 0;
+}
+
+const char *
+forest_mark_behind(const struct forest *forest, struct slice mark)
+{
+	struct slice name, value;
+
+	while (mark_line(&mark, &name, &value))
+		for (size_t i = 0; i < forest->server_count; i++) {
+			const struct forest_server *server = forest->servers[i];
+
+			if (server->dialect != NULL &&
+			    slice_equal_case(
+				slice_str(server->context), name) &&
+			    dialect_mark_is_behind(server->dialect,
+				buf_slice(&server->mark), value))
+				return session_uri(server->session);
+		}
+	return NULL;
 }

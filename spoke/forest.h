@@ -83,5 +83,8 @@ int forest_mark(
  * are connected for that. An empty one never is. */
 int forest_mark_holds(struct forest *forest, struct slice mark, bool *out_holds,
     struct err *err) ERR_WUR;
+/* The URI of a connected server that lacks something that the server in its
+ * place had when that mark was taken; NULL: none that is known of. */
+const char *forest_mark_behind(const struct forest *forest, struct slice mark);
 
 #endif

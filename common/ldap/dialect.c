@@ -396,3 +396,35 @@ dialect_mark(struct session *session, const struct dialect *dialect,
 	arena_free(arena);
 	return rc != 0 ? -1 : buf_check(out, "mark", err);
 }
+
+/* The next of the CSNs, each of which a blank ends. */
+static struct slice
+mark_take(struct slice *rest)
+{
+	size_t end = slice_find(*rest, ' ');
+	struct slice csn = slice_sub(*rest, 0, end);
+
+	*rest =
+	    end == SIZE_MAX ? SLICE_NULL : slice_sub(*rest, end + 1, SIZE_MAX);
+	return csn;
+}
+
+/* Of each context one CSN a serverID, in their order: as many of them, and each
+ * as long as the other, are of the same writers. */
+bool
+dialect_mark_is_behind(
+    const struct dialect *dialect, struct slice now, struct slice before)
+{
+	bool behind = false;
+
+	if (dialect_is_ad(dialect))
+		return false;
+	while (now.len > 0 && before.len > 0) {
+		struct slice a = mark_take(&now), b = mark_take(&before);
+
+		if (a.len != b.len)
+			return false;
+		behind = behind || slice_compare(a, b) < 0;
+	}
+	return behind && now.len == before.len;
+}

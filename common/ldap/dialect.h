@@ -73,6 +73,11 @@ const char *const *dialect_vocabulary(enum dialect_kind kind);
  * nothing was written in between; out stays empty where there is none. */
 int dialect_mark(struct session *session, const struct dialect *dialect,
     struct buf *out, struct err *err) ERR_WUR;
+/* Does a server with this mark lack something that one with the other mark had?
+ * OpenLDAP only: a highestCommittedUSN means nothing on another controller, and
+ * also counts what is never replicated. */
+bool dialect_mark_is_behind(
+    const struct dialect *dialect, struct slice now, struct slice before);
 
 /* --- reading a source --- */
 /* Filter and attribute list for what may be exported (users, contacts, groups

@@ -1,11 +1,11 @@
 /*
  * One reading of a source, for the tests in Python:
  *
- *   spoke_collect_probe SPOKE.CONF POLICY REPLICA NOW [full] [dump]
+ *   spoke_collect_probe SPOKE.CONF POLICY REPLICA NOW [full] [dump] [empty]
  *
- * NOW in milliseconds. Prints a line of JSON with what was read how, and the
- * replica's root, with dump also its objects; exit code 1 and the message on an
- * error.
+ * NOW in milliseconds, empty: --allow-empty. Prints a line of JSON with what
+ * was read how, and the replica's root, with dump also its objects; exit code 1
+ * and the message on an error.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -112,6 +112,8 @@ main(int argc, char **argv)
 	for (int i = 5; i < argc; i++) {
 		options.full = options.full || strcmp(argv[i], "full") == 0;
 		dump = dump || strcmp(argv[i], "dump") == 0;
+		options.allow_empty =
+		    options.allow_empty || strcmp(argv[i], "empty") == 0;
 	}
 	log_init("probe", LOG_LEVEL_INFO);
 	(void)signal(SIGPIPE, SIG_IGN);

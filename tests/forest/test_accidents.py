@@ -4,7 +4,7 @@ lag behind, rights that are withdrawn in part."""
 
 import ldap
 import pytest
-from testbed import people
+from testbed import people, slapd
 from testbed.reader import Reader, ou, uris
 
 
@@ -97,3 +97,63 @@ def test_entries_that_differ_a_little_are_watched_apart(
         for dn in east.search(east.partners, '(objectClass=person)', ['1.1']):
             east.rename(dn, dn.split(',')[0].replace('Somebody', 'Nobody'),
                         inner)
+
+
+@pytest.fixture
+def pair(tmp_path, block, authority):
+    """Two servers of one directory; each can take over what the other has."""
+    made = []
+    for i in (1, 2):
+        address = block.address(30 + i)
+        key, cert = authority.issue('ldap%d.pair.example' % i, address)
+        made.append(slapd.Slapd('pair%d' % i, address, authority,
+                                str(tmp_path), domain='pair.example', key=key,
+                                cert=cert).start())
+    made[0].populate(6)
+    yield made
+    for server in made:
+        server.stop()
+
+
+def test_a_server_that_is_behind_is_not_believed(pair, tmp_path):
+    """The second one takes over before the newest changes have arrived."""
+    first, second = pair
+    reader = Reader(tmp_path, first, uris(first.uri, second.uri))
+    reader.policy(ou(first))
+    assert reader.read()['count'] == 6
+    second.restore(first.save())
+    first.add_person(20)
+    seen = reader.read()
+    assert seen['count'] == 7
+    first.stop()
+    newest = first.save()
+    reader.refused(second.uri, 'behind the server that was read before')
+    assert 'another server answered instead' in reader.log
+    assert 'behind' in reader.read(expect=1)
+    assert reader.root() is not None
+    # it catches up
+    second.restore(newest)
+    assert reader.read()['root'] == seen['root']
+    second.add_person(21)
+    assert reader.read()['count'] == 8
+    # the one that comes back is behind now
+    first.start()
+    said = reader.read(expect=1)
+    assert first.uri in said and 'behind' in said
+    # and is believed when it never catches up
+    reader.now += 3 * 3600 * 1000
+    assert reader.read()['count'] == 7
+    assert 'believed now' in reader.log
+
+
+def test_a_restored_server_is_believed_when_somebody_says_so(pair, tmp_path):
+    first = pair[0]
+    reader = Reader(tmp_path, first)
+    reader.policy(ou(first))
+    dump = first.save()
+    first.add_person(20)
+    assert reader.read()['count'] == 7
+    first.restore(dump)
+    assert '--allow-empty' in reader.read(expect=1)
+    assert reader.read('empty')['count'] == 6
+    assert reader.read()['unchanged']
