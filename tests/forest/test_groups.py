@@ -10,7 +10,8 @@ import subprocess
 import ldap
 import pytest
 from test_collect import Editor, Source, random_edits
-from testbed import people, slapd
+from test_collect_faults import Trap
+from testbed import people, samba_forest, slapd
 from testbed.reader import Reader, domain
 
 POLICY = '''export: ( {{
@@ -222,41 +223,77 @@ def test_primary_group(source):
 
 
 @pytest.fixture(scope='module')
-def crowd(forests):
-    """A group of 3,200 members."""
-    d = forests['north']
-    place = d.add('OU=Crowd,' + d.base, {'objectClass': 'organizationalUnit'})
-    names = ['c%d' % i for i in range(3200)]
-    d.load(('CN=%s,%s' % (name, place), {
-        'objectClass': 'contact', 'cn': name, 'mail': name + '@north.example',
-        'targetAddress': 'SMTP:%s@north.example' % name,
-        'proxyAddresses': 'SMTP:%s@north.example' % name}) for name in names)
-    big = group(d, 'crowd', parent=place)
-    for i in range(0, 3200, 400):
-        members(d, big, add=['CN=%s,%s' % (name, place)
-                             for name in names[i:i + 400]])
-    yield place, big, names
-    d.delete(big)       # first: each member's end would search its list
-    d.link.delete_ext_s(place, serverctrls=[
-        ldap.controls.RequestControl('1.2.840.113556.1.4.805', True)])
+def crowd(scratch, block, authority):
+    """A forest with a group of 3,200 users."""
+    made = samba_forest.Samba('crowd', block.address(26), authority, scratch,
+                              population=3200)
+    try:
+        made.start().wait()
+        made.everyone = sorted(made.search(
+            made.staff, '(objectClass=user)', ['1.1']))
+        made.big = group(made, 'crowd', parent=made.partners)
+        for i in range(0, 3200, 400):
+            members(made, made.big, add=made.everyone[i:i + 400])
+        yield made
+    finally:
+        made.stop()
 
 
-def test_ranged_members(source, crowd):
-    d = source.directory
-    place, big, names = crowd
-    first = d.read(big, ['member;range=0-1499'])
+def test_ranged_members(crowd, tmp_path):
+    first = crowd.read(crowd.big, ['member;range=0-1499'])
     assert len(first['member;range=0-1499']) == 1500, 'it does not range'
-    source.choose('object = "%s"; groups = "both";' % big)
+    source = Chosen(crowd, tmp_path, 'auto')
+    source.choose('object = "%s"; groups = "both";' % crowd.big)
     assert source.read()['count'] == 3201
-    assert source.exported() == sorted(names + ['crowd'])
-    source.choose('object = "%s"; groups = "members"; nested = true;' % big)
+    assert len(set(source.exported())) == 3201
+    source.choose('object = "%s"; groups = "members"; nested = true;' %
+                  crowd.big)
     assert source.read()['count'] == 3200
-    members(d, big, drop=['CN=c3199,' + place, 'CN=c7,' + place])
-    d.modify('CN=c9,' + place, description='other')
+    one, two, three = crowd.everyone[7], crowd.everyone[9], crowd.everyone[-1]
+    members(crowd, crowd.big, drop=[one, three])
+    crowd.modify(two, description='other')
     said = source.read()
     assert not said['whole'] and said['feed'] == 'dirsync'
     assert (said['deleted'], said['modified'], said['count']) == (2, 1, 3198)
     assert not source.truth_differs()
+    members(crowd, crowd.big, add=[one, three])
+
+
+def test_a_server_that_dies_within_a_group(crowd, tmp_path):
+    """Half a list of members is none: nobody is deleted."""
+    source, one = Chosen(crowd, tmp_path, 'auto'), crowd.everyone[11]
+    trap = Trap((crowd.behind, 636), (crowd.address, 636),
+                lambda: crowd.child.kill())
+    conf = os.path.join(source.home, 'spoke.conf')
+    with open(conf) as f:
+        text = f.read()
+    with open(conf, 'w') as out:
+        out.write(text.replace(crowd.uri, 'ldaps://' + crowd.behind))
+    source.choose('object = "%s"; groups = "members";' % crowd.big)
+    try:
+        assert source.read()['count'] == 3200
+        trap.set(None)
+        crowd.modify(one, title='Counted')
+        assert source.read()['modified'] == 1
+        # Of a reading of one object nearly all is the list.
+        whole = trap.passed
+        assert whole > 100 * 3200
+        for share in (0.3, 0.8):
+            crowd.modify(one, title='At %s' % share)
+            trap.set(int(whole * share))
+            assert crowd.behind in source.read(expect=1)
+            assert trap.limit is None       # it was sprung
+            crowd.child.wait()
+            crowd.child = None
+            crowd.close()
+            crowd.start()
+            crowd.wait()
+        trap.set(None)
+        said = source.read()
+        assert (said['modified'], said['deleted']) == (1, 0)
+        assert said['count'] == 3200
+    finally:
+        trap.close()
 
 
 def dynamic(forest, name, filter, parent, base=None, **more):
