@@ -94,105 +94,6 @@ static const char *const identity_openldap[] = {
 /* A prefix before * is never shorter: nobody can say "everything". */
 #define PREFIX_MIN 3
 
-#define WHY_CREDENTIAL "it holds credentials"
-#define WHY_SECURITY "it decides who has which rights"
-#define WHY_SID                                                                \
-	"it is a security identifier; delegation = true carries what "         \
-	"delegation between forests needs"
-#define WHY_LINK "it is the far end of a link, and names entries of this forest"
-#define WHY_REFERENCE                                                          \
-	"it names entries of this forest; manager = true and memberships = "   \
-	"true carry their ids"
-#define WHY_NAME                                                               \
-	"it names entries of this forest, and source_dn = false keeps names"
-#define WHY_SERVER "it is kept or computed by the server for itself"
-#define WHY_CONFIDENTIAL "the schema marks it as confidential"
-
-/* Whatever schema a directory has. A trailing * stands for any text. */
-static const struct {
-	const char *pattern, *why;
-} never[] = {
-    {"unicodePwd", WHY_CREDENTIAL},
-    {"userPassword", WHY_CREDENTIAL},
-    {"authPassword", WHY_CREDENTIAL},
-    {"dBCSPwd", WHY_CREDENTIAL},
-    {"clearTextPassword", WHY_CREDENTIAL},
-    {"ntPwdHistory", WHY_CREDENTIAL},
-    {"lmPwdHistory", WHY_CREDENTIAL},
-    {"supplementalCredentials", WHY_CREDENTIAL},
-    {"unixUserPassword", WHY_CREDENTIAL},
-    {"msSFU30Password", WHY_CREDENTIAL},
-    {"msDS-KeyCredentialLink*", WHY_CREDENTIAL},
-    {"msDS-ManagedPassword*", WHY_CREDENTIAL},
-    {"msDS-ExecuteScriptPassword", WHY_CREDENTIAL},
-    {"ms-Mcs-AdmPwd*", WHY_CREDENTIAL},
-    {"msLAPS-*", WHY_CREDENTIAL},
-    {"msFVE-*", WHY_CREDENTIAL},
-    {"msTPM-*", WHY_CREDENTIAL},
-    {"msPKIAccountCredentials", WHY_CREDENTIAL},
-    {"msPKI-CredentialRoamingTokens", WHY_CREDENTIAL},
-    {"msPKIDPAPIMasterKeys", WHY_CREDENTIAL},
-    {"userPKCS12", WHY_CREDENTIAL},
-    {"pekList", WHY_CREDENTIAL},
-    {"trustAuth*", WHY_CREDENTIAL},
-    {"initialAuth*", WHY_CREDENTIAL},
-    {"currentValue", WHY_CREDENTIAL},
-    {"priorValue", WHY_CREDENTIAL},
-    {"sambaNTPassword", WHY_CREDENTIAL},
-    {"sambaLMPassword", WHY_CREDENTIAL},
-    {"sambaPasswordHistory", WHY_CREDENTIAL},
-    {"krbPrincipalKey", WHY_CREDENTIAL},
-    {"krbPwdHistory", WHY_CREDENTIAL},
-    {"krbExtraData", WHY_CREDENTIAL},
-    {"krb5Key*", WHY_CREDENTIAL},
-    {"pwdHistory", WHY_CREDENTIAL},
-    {"oathSecret", WHY_CREDENTIAL},
-    {"oathEncKey", WHY_CREDENTIAL},
-    {"oathTokenPIN", WHY_CREDENTIAL},
-    {"nTSecurityDescriptor", WHY_SECURITY},
-    {"msExchMailboxSecurityDescriptor", WHY_SECURITY},
-    {"msDS-AllowedToActOnBehalfOfOtherIdentity", WHY_SECURITY},
-    {"msDS-GroupMSAMembership", WHY_SECURITY},
-    {"altSecurityIdentities", WHY_SECURITY},
-    {"aci", WHY_SECURITY},
-    {"OpenLDAPaci", WHY_SECURITY},
-    {"objectSid", WHY_SID},
-    {"sIDHistory", WHY_SID},
-    {"securityIdentifier", WHY_SID},
-    {"tokenGroups*", WHY_SID},
-    {"msExchMasterAccountSid", WHY_SID},
-    {"msExchMasterAccountHistory", WHY_SID},
-    {"sambaSID", WHY_SID},
-    {"sambaSIDList", WHY_SID},
-    {"sambaPrimaryGroupSID", WHY_SID},
-    {"memberOf", WHY_LINK},
-    {"directReports", WHY_LINK},
-    {"manager", WHY_REFERENCE},
-    {"member", WHY_REFERENCE},
-    {"uniqueMember", WHY_REFERENCE},
-    {"managedObjects", WHY_LINK},
-    {"distinguishedName", WHY_SERVER},
-    {"entryDN", WHY_SERVER},
-    {"entryUUID", WHY_SERVER},
-    {"entryCSN", WHY_SERVER},
-    {"objectGUID", WHY_SERVER},
-    {"objectClass", WHY_SERVER},
-    {"objectCategory", WHY_SERVER},
-    {"structuralObjectClass", WHY_SERVER},
-    {"instanceType", WHY_SERVER},
-    {"whenCreated", WHY_SERVER},
-    {"whenChanged", WHY_SERVER},
-    {"createTimestamp", WHY_SERVER},
-    {"modifyTimestamp", WHY_SERVER},
-    {"creatorsName", WHY_SERVER},
-    {"modifiersName", WHY_SERVER},
-    {"uSNCreated", WHY_SERVER},
-    {"uSNChanged", WHY_SERVER},
-    {"replPropertyMetaData", WHY_SERVER},
-    {"dSCorePropagationData", WHY_SERVER},
-};
-#define NEVER (sizeof(never) / sizeof(never[0]))
-
 struct attributes {
 	const struct export_policy *policy;
 	const struct dialect *dialect;
@@ -202,20 +103,11 @@ struct attributes {
 	size_t count, size;
 	char **kept; /* texts that nobody else keeps */
 	size_t kept_count;
+	char **words; /* of deny, under this directory's names; owned */
+	size_t word_count;
 };
 
 /* --- names --- */
-
-/* Text, or a prefix before *. */
-static bool
-pattern_matches(const char *pattern, const char *name)
-{
-	size_t len = strlen(pattern);
-
-	if (len > 0 && pattern[len - 1] == '*')
-		return strncasecmp(pattern, name, len - 1) == 0;
-	return slice_name_equal(pattern, name);
-}
 
 static bool
 is_pattern(const char *name)
@@ -232,33 +124,16 @@ row_find(const char *name)
 	return NULL;
 }
 
-const char *
-attributes_forbidden(const char *name)
-{
-	for (size_t i = 0; i < NEVER; i++)
-		if (pattern_matches(never[i].pattern, name))
-			return never[i].why;
-	return NULL;
-}
-
-/* By what this directory's schema says. */
 static const char *
 schema_forbids(const struct attributes *a, const char *name)
 {
-	unsigned traits = dialect_traits(a->dialect, name);
+	const char *why =
+	    attributes_forbidden(dialect_primary(a->dialect, name));
 
-	if ((traits & SCHEMA_DESCRIPTOR) != 0)
-		return WHY_SECURITY;
-	if ((traits & SCHEMA_SID) != 0)
-		return WHY_SID;
-	if ((traits & SCHEMA_CONFIDENTIAL) != 0)
-		return WHY_CONFIDENTIAL;
-	if ((traits & SCHEMA_BACK_LINK) != 0)
-		return WHY_LINK;
-	if ((traits & SCHEMA_OPERATIONAL) != 0)
-		return WHY_SERVER;
-	return (traits & SCHEMA_NAMES) != 0 && !a->policy->source_dn ? WHY_NAME
-								     : NULL;
+	return why != NULL ? why
+			   : attributes_traits_forbidden(
+				 dialect_traits(a->dialect, name),
+				 a->policy->source_dn);
 }
 
 static int
@@ -298,7 +173,7 @@ mandatory_among(const char *pattern)
 {
 	for (size_t i = 0; i < ROWS; i++)
 		if (rows[i].class == CLASS_MANDATORY &&
-		    pattern_matches(pattern, rows[i].name))
+		    nametable_matches(pattern, rows[i].name))
 			return rows[i].name;
 	return NULL;
 }
@@ -330,15 +205,28 @@ attributes_policy_check(const struct export_policy *policy, struct err *err)
 
 /* --- deciding --- */
 
+/* Does this word of deny, a name of the directory or ours, mean that one? */
+static bool
+denies(const struct attributes *a, const char *word, const char *canonical)
+{
+	const char *const *list = dialect_vocabulary(a->kind);
+
+	if (nametable_matches(word, canonical) ||
+	    nametable_matches(dialect_canonical(a->kind, word), canonical))
+		return true;
+	for (; *list != NULL && is_pattern(word); list++)
+		if (nametable_matches(word, *list) &&
+		    slice_name_equal(
+			dialect_canonical(a->kind, *list), canonical))
+			return true;
+	return false;
+}
+
 static bool
 is_denied(const struct attributes *a, const char *canonical)
 {
-	const struct export_policy *p = a->policy;
-
-	for (size_t i = 0; i < p->deny_count; i++)
-		if (pattern_matches(
-			dialect_canonical(a->kind, p->deny[i]), canonical) ||
-		    pattern_matches(p->deny[i], canonical))
+	for (size_t i = 0; i < a->word_count; i++)
+		if (denies(a, a->words[i], canonical))
 			return true;
 	return false;
 }
@@ -397,8 +285,7 @@ pattern_take(void *arg, const char *name)
 {
 	struct attributes *a = arg;
 
-	if (attributes_forbidden(name) != NULL ||
-	    schema_forbids(a, name) != NULL)
+	if (schema_forbids(a, name) != NULL)
 		return;
 	a->kept = mem_realloc(a->kept, (a->kept_count + 1) * sizeof(*a->kept));
 	a->kept[a->kept_count++] = mem_strdup(name);
@@ -437,8 +324,10 @@ name_here(const struct attributes *a, const char *name)
 {
 	const char *here;
 
-	if (a->dialect == NULL || dialect_knows(a->dialect, name))
+	if (a->dialect == NULL)
 		return name;
+	if (dialect_knows(a->dialect, name))
+		return dialect_primary(a->dialect, name);
 	here = dialect_here(a->dialect, name);
 	return here != NULL && dialect_knows(a->dialect, here) ? here : NULL;
 }
@@ -453,13 +342,37 @@ allow_open(struct attributes *a, const char *name, struct err *err)
 	here = name_here(a, name);
 	if (here == NULL)
 		return unknown_error("allow", name, err);
-	why = attributes_forbidden(here);
-	if (why == NULL && a->dialect != NULL)
-		why = schema_forbids(a, here);
+	why = a->dialect == NULL ? attributes_forbidden(here)
+				 : schema_forbids(a, here);
 	if (why != NULL)
 		return forbidden_error(name, why, err);
 	allowed_take(a, here);
 	return 0;
+}
+
+/* An attribute may have several names; a server gives the first. */
+static void
+word_take(void *arg, const char *name)
+{
+	struct attributes *a = arg;
+
+	if (a->dialect != NULL && !is_pattern(name))
+		name = dialect_primary(a->dialect, name);
+	a->words = mem_realloc(a->words, (a->word_count + 1) * sizeof(char *));
+	a->words[a->word_count++] = mem_strdup(name);
+}
+
+/* The pattern, and what of the schema it means: 1 anything, 0, -1. */
+static int
+pattern_deny(struct attributes *a, const char *pattern, struct err *err)
+{
+	char *prefix = mem_strndup(pattern, strlen(pattern) - 1);
+	size_t first = a->word_count;
+	int rc =
+	    dialect_attributes_begin(a->dialect, prefix, word_take, a, err);
+
+	free(prefix);
+	return rc < 0 ? -1 : a->word_count > first;
 }
 
 /* A misspelt name here would let out what is to stay. Names of ours are none,
@@ -467,10 +380,28 @@ allow_open(struct attributes *a, const char *name, struct err *err)
 static int
 deny_open(struct attributes *a, const char *name, struct err *err)
 {
-	if (a->dialect == NULL || is_pattern(name) || row_find(name) != NULL ||
-	    name_here(a, name) != NULL)
-		return 0;
-	return unknown_error("deny", name, err);
+	size_t first = a->word_count;
+	bool ours = false;
+	int known = 1;
+
+	word_take(a, name);
+	if (a->dialect != NULL)
+		known = is_pattern(name) ? pattern_deny(a, name, err)
+					 : name_here(a, name) != NULL;
+	for (size_t i = first; known >= 0 && i < a->word_count; i++)
+		for (size_t k = 0; k < ROWS; k++) {
+			if (!denies(a, a->words[i], rows[k].name))
+				continue;
+			if (rows[k].class == CLASS_MANDATORY)
+				return err_set(err, ERR_CONFIG,
+				    "deny: %s is %s, which cannot be denied: "
+				    "contacts need it",
+				    name, rows[k].name);
+			ours = true;
+		}
+	if (known == 0 && !ours)
+		return unknown_error("deny", name, err);
+	return known < 0 ? -1 : 0;
 }
 
 /* One question to the schema instead of one for each name. */
@@ -487,11 +418,25 @@ schema_ask(const struct attributes *a, struct err *err)
 		if (!is_pattern(p->allow[i]))
 			names[n++] = p->allow[i];
 	for (size_t i = 0; i < p->deny_count; i++)
-		if (!is_pattern(p->deny[i]) && row_find(p->deny[i]) == NULL)
+		if (!is_pattern(p->deny[i]))
 			names[n++] = p->deny[i];
 	rc = n == 0 ? 0 : dialect_attributes_fetch(a->dialect, names, err);
 	free(names);
 	return rc;
+}
+
+/* What the preset carries. */
+static void
+preset_take(struct attributes *a)
+{
+	const char *const *list = dialect_vocabulary(a->kind);
+
+	for (size_t i = 0; i < ROWS; i++)
+		row_take(a, &rows[i]);
+	for (; *list != NULL; list++)
+		if (attributes_form(a, dialect_canonical(a->kind, *list)) !=
+		    ATTRIBUTES_STAYS)
+			attributes_want(a, *list);
 }
 
 static int
@@ -504,6 +449,7 @@ policy_take(struct attributes *a, struct err *err)
 	for (size_t i = 0; i < p->deny_count; i++)
 		if (deny_open(a, p->deny[i], err) < 0)
 			return -1;
+	preset_take(a);
 	for (size_t i = 0; i < p->allow_count; i++)
 		if (allow_open(a, p->allow[i], err) < 0)
 			return -1;
@@ -523,14 +469,8 @@ attributes_open(const struct export_policy *policy,
 	a->policy = policy;
 	a->dialect = dialect;
 	a->kind = kind;
-	for (size_t i = 0; i < ROWS; i++)
-		row_take(a, &rows[i]);
 	for (; *list != NULL; list++)
 		attributes_want(a, *list);
-	for (list = dialect_vocabulary(kind); *list != NULL; list++)
-		if (attributes_form(a, dialect_canonical(kind, *list)) !=
-		    ATTRIBUTES_STAYS)
-			attributes_want(a, *list);
 	if (policy_take(a, err) < 0) {
 		attributes_close(a);
 		return -1;
@@ -549,6 +489,9 @@ attributes_close(struct attributes *attributes)
 	for (size_t i = 0; i < attributes->kept_count; i++)
 		free(attributes->kept[i]);
 	free(attributes->kept);
+	for (size_t i = 0; i < attributes->word_count; i++)
+		free(attributes->words[i]);
+	free(attributes->words);
 	free(attributes);
 }
 

@@ -51,4 +51,8 @@ const char *const *attributes_names(const struct attributes *attributes);
  * Static storage. */
 const char *attributes_forbidden(const char *name);
 
+/* The same by what a schema says of it (enum schema_trait); names: values that
+ * are names of entries may leave. */
+const char *attributes_traits_forbidden(unsigned traits, bool names);
+
 #endif

@@ -76,3 +76,13 @@ nametable_get(const struct nametable *table, const char *name)
 {
 	return table->size == 0 ? 0 : slot_find(table, name)->value;
 }
+
+bool
+nametable_matches(const char *pattern, const char *name)
+{
+	size_t len = strlen(pattern);
+
+	if (len > 0 && pattern[len - 1] == '*')
+		return strncasecmp(pattern, name, len - 1) == 0;
+	return slice_name_equal(pattern, name);
+}

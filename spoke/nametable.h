@@ -3,6 +3,7 @@
 #ifndef SPOKE_NAMETABLE_H
 #define SPOKE_NAMETABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,8 @@ void nametable_fini(struct nametable *table);
 void nametable_put(struct nametable *table, const char *name, unsigned value);
 /* 0 when it is not there. */
 unsigned nametable_get(const struct nametable *table, const char *name);
+
+/* Is that the name, or does it begin as a pattern with * at its end says? */
+bool nametable_matches(const char *pattern, const char *name);
 
 #endif

@@ -92,6 +92,12 @@ dialect_attributes_fetch(
 	return schema_fetch(dialect->schema, names, err);
 }
 
+const char *
+dialect_primary(const struct dialect *dialect, const char *name)
+{
+	return schema_primary(dialect->schema, name);
+}
+
 bool
 dialect_knows(const struct dialect *dialect, const char *name)
 {

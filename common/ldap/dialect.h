@@ -53,6 +53,8 @@ size_t dialect_attribute_max(const struct dialect *dialect, const char *name);
 int dialect_attributes_fetch(const struct dialect *dialect,
     const char *const *names, struct err *err) ERR_WUR;
 /* Of an attribute under this directory's name. */
+/* Of several names of one, the one that a server answers with. */
+const char *dialect_primary(const struct dialect *dialect, const char *name);
 bool dialect_knows(const struct dialect *dialect, const char *name);
 unsigned dialect_traits(const struct dialect *dialect, const char *name);
 bool dialect_is_text(const struct dialect *dialect, const char *name);

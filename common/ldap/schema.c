@@ -418,6 +418,14 @@ schema_syntax(struct schema *schema, const char *name)
 	return a == NULL ? SCHEMA_OTHER : a->syntax;
 }
 
+const char *
+schema_primary(struct schema *schema, const char *name)
+{
+	const struct schema_attribute *a = schema_details(schema, name);
+
+	return a == NULL || a->primary == NULL ? name : a->primary;
+}
+
 unsigned
 schema_traits(struct schema *schema, const char *name)
 {

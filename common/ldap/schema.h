@@ -43,6 +43,8 @@ bool schema_contact_allows(struct schema *schema, const char *name);
 /* rangeUpper on AD; 0: none known (slapd enforces no lengths). */
 size_t schema_max(struct schema *schema, const char *name);
 enum schema_syntax schema_syntax(struct schema *schema, const char *name);
+/* The name under which a server gives the attribute: its first one. */
+const char *schema_primary(struct schema *schema, const char *name);
 unsigned schema_traits(struct schema *schema, const char *name);
 /* Calls fn with each attribute whose name begins so, in order of names. */
 int schema_begins(struct schema *schema, const char *prefix,

@@ -16,8 +16,10 @@ schema_table_fini(struct schema_table *table)
 {
 	size_t i;
 
-	for (i = 0; i < table->count; i++)
+	for (i = 0; i < table->count; i++) {
 		free(table->list[i].name);
+		free(table->list[i].primary);
+	}
 	free(table->list);
 	*table = (struct schema_table){NULL, 0, 0};
 }
@@ -126,6 +128,8 @@ type_take(struct schema_table *table, const LDAPAttributeType *type)
 		a->known = true;
 		a->detailed = true;
 		a->syntax = syntax;
+		if (i > 0 && a->primary == NULL)
+			a->primary = mem_strdup(type->at_names[0]);
 		if (type->at_usage != LDAP_SCHEMA_USER_APPLICATIONS)
 			a->traits |= SCHEMA_OPERATIONAL;
 		if (syntax == SCHEMA_DN)

@@ -7,6 +7,7 @@
 
 struct schema_attribute {
 	char *name;
+	char *primary; /* when name is another one of the same attribute */
 	bool known;    /* the schema defines it */
 	bool allowed;  /* a contact may have it */
 	bool detailed; /* max and syntax were asked for */

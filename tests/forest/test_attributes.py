@@ -341,6 +341,20 @@ def test_openldap_marks_and_names(openldap, tmp_path):
     assert 'employeeNumber' not in seen[plain]['attributes']
     assert not any('userPassword' in e['attributes'] for e in seen.values())
     assert 'imported by another product' in source.tool('explain', foreign)
+    # Other names of the same attribute, and beginnings of such names.
+    d.modify(d.search(d.staff, '(roomNumber=7)', ['1.1']).popitem()[0],
+             facsimileTelephoneNumber='+1', jpegPhoto=b'p')
+    source.policy()
+    assert {'facsimileTelephoneNumber', 'thumbnailPhoto'} <= set(
+        source.read()[plain]['attributes'])
+    source.policy('deny = [ "fax", "jpeg*" ]; allow = [ "gn" ];')
+    assert not {'facsimileTelephoneNumber', 'thumbnailPhoto'} & set(
+        source.read()[plain]['attributes'])
+    for name in ('uid', 'surn*', 'rfc822Mailbox'):
+        source.policy('deny = [ "%s" ];' % name)
+        assert 'need it' in source.run(expect=1)
+    source.policy('deny = [ "jpge*" ];')
+    assert 'unknown attribute jpge*' in source.run(expect=1)
     for name, words in (('creatorsName', 'server'), ('entryCSN', 'server'),
                         ('pwdFailureTime', 'unknown attribute'),
                         ('hasSubordinates', 'server'),
