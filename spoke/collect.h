@@ -39,6 +39,7 @@ struct collect_result {
 	struct shape_counts counts;
 	uint64_t found;     /* entries that searches gave, repeated ones too */
 	uint64_t along;     /* exported only as managers of others */
+	uint64_t untold;    /* managers who are not: nobody is told of them */
 	uint64_t missing;   /* single objects that do not exist */
 	uint64_t referrals; /* met, and not followed */
 	uint64_t refused;   /* dynamic groups whose filter is refused */

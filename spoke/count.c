@@ -42,12 +42,14 @@ count_json(const struct collect_result *r, const char *name,
 	buf_add_str(out, "{\"policy\":");
 	buf_add_json(out, slice_str(name));
 	buf_addf(out,
-	    ",\"objects\":%llu,\"along\":%llu,\"missing\":%llu,"
+	    ",\"objects\":%llu,\"along\":%llu,\"untold_managers\":%llu,"
+	    "\"missing\":%llu,"
 	    "\"referrals\":%llu,"
 	    "\"refused_filters\":%llu,\"kinds\":{",
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
-	    (unsigned long long)r->along, (unsigned long long)r->missing,
-	    (unsigned long long)r->referrals, (unsigned long long)r->refused);
+	    (unsigned long long)r->along, (unsigned long long)r->untold,
+	    (unsigned long long)r->missing, (unsigned long long)r->referrals,
+	    (unsigned long long)r->refused);
 	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
 		buf_addf(out, "%s\"%s\":{", k == 0 ? "" : ",",
 		    shape_kind_name((Galr__Kind)k));
@@ -127,6 +129,11 @@ count_text(const struct collect_result *r, const char *name,
 		buf_addf(out,
 		    "%llu of them would go along as managers of others\n",
 		    (unsigned long long)r->along);
+	if (r->untold > 0)
+		buf_addf(out,
+		    "%llu managers would not go out, and nobody be told of "
+		    "them\n",
+		    (unsigned long long)r->untold);
 	buf_addf(out, "%s would export %llu objects\n", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
 }

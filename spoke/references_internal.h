@@ -24,7 +24,7 @@ struct references {
 	struct buf predicted;
 	struct buf body, members; /* of an object that is amended */
 	struct arena *arena, *spare;
-	uint64_t unresolved; /* managers that no entry is */
+	uint64_t unresolved; /* managers without a GUID */
 };
 
 /* Notes that bodies are made as if this one were in the stream, or not. */

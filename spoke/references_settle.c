@@ -233,6 +233,8 @@ references_settle_whole(struct collector *c, struct err *err)
 		rc = absent_find(c, &ids, err);
 	if (rc == 0)
 		rc = along_take(c, &ids, err);
+	c->result->untold =
+	    ids.count - c->result->along + c->references->unresolved;
 	if (rc == 0 && c->intake != NULL) {
 		rc = managers_settle(c, &turned, err);
 		if (rc == 0)

@@ -309,6 +309,7 @@ def test_a_manager_goes_along(star, clean):
         assert exported(north) == want
         said = counted(north)
         assert said['objects'] == 4 and said['along'] == 1
+        assert said['untold_managers'] == 1
         assert '1 of them would go along' in north.do('count', 'staff').out
         said = north.do('explain', mail_of(d, boss)).out
         assert 'exported, along as manager of ' + one in said, said

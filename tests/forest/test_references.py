@@ -1,11 +1,13 @@
 """Managers and members are carried as ids of objects of the same stream."""
 
+import json
 import os
 import sqlite3
+import subprocess
 
 import ldap
 import pytest
-from test_collect import Editor, Source, random_edits
+from test_collect import PROBE, Editor, Source, random_edits
 from test_collect import tidy  # noqa: F401 a fixture
 from test_groups import in_catalogue, user
 from testbed.reader import Reader, domain, ou
@@ -69,6 +71,16 @@ class Stream:
 
     def everyone(self):
         return sorted(self.bodies)
+
+
+def counted(source):
+    """What galspoke count says."""
+    done = subprocess.run(
+        [os.path.join(os.path.dirname(PROBE), '..', '..', 'galspoke'),
+         '--config', source.conf, 'count', '--json', 'staff'],
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 class Company(Source):
@@ -150,6 +162,9 @@ def test_a_manager_comes_along_and_goes(anywhere):
     assert s.along() == ['Boss']
     assert [s.manager(n) for n in ('First', 'Second', 'Third', 'Boss')] == [
         'Boss', 'Boss', 'First', None]
+    said = counted(c)
+    assert said['objects'] == 5 and said['along'] == 1
+    assert said['untold_managers'] == 0
     # what changes of him is told
     d.modify(boss, title='President')
     s = c.same()
@@ -196,6 +211,7 @@ def test_who_hides_does_not_come_along(anywhere):
         d.modify(boss, **change)
         s = c.same()
         assert s.everyone() == ['First', 'Resident'], change
+        assert counted(c)['untold_managers'] == 1
         assert s.manager('First') is None
         # a whole reading finds the same
         assert c.read('full')['modified'] == 0
