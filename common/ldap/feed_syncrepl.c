@@ -249,8 +249,8 @@ sync_end(struct feed *feed, struct err *err)
 	if (rc == 0) {
 		buf_reset(&feed->old_identity);
 		return syncrepl_place(feed,
-		    "the server has not what it had: it was restored from a "
-		    "backup",
+		    "the server was restored from a backup, or what was "
+		    "written last is gone",
 		    err);
 	}
 	return feed_witness_take(feed, err);
