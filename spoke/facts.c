@@ -153,6 +153,15 @@ struct opening {
 	const struct facts_options *options;
 };
 
+/* An attribute may have several names; a server gives the first. */
+static const char *
+name_given(const struct opening *o, const char *name)
+{
+	return o->options->dialect == NULL
+		   ? name
+		   : dialect_primary(o->options->dialect, name);
+}
+
 static void
 fact_add(struct opening *o, const char *name, enum fact fact)
 {
@@ -197,7 +206,7 @@ mark_open(struct opening *o, struct err *err)
 		fact_add(o, FACTS_MARK_OPENLDAP, FACT_MARK);
 	if (p->mark_attribute == NULL)
 		return 0;
-	fact_add(o, p->mark_attribute, FACT_MARK);
+	fact_add(o, name_given(o, p->mark_attribute), FACT_MARK);
 	return known_check(o, "mark_attribute", p->mark_attribute, err);
 }
 
@@ -219,9 +228,17 @@ foreign_open(struct opening *o, struct err *err)
 		    mem_strndup((const char *)name.data, name.len);
 		f->foreign_count++;
 		/* The default is for directories that have it. */
-		if (strcmp(p->foreign_marks[i], EXPORT_FOREIGN_DEFAULT) != 0 &&
-		    known_check(o, "foreign_marks", mark->attribute, err) < 0)
-			return -1;
+		if (strcmp(p->foreign_marks[i], EXPORT_FOREIGN_DEFAULT) != 0) {
+			const char *given = name_given(o, mark->attribute);
+
+			if (known_check(
+				o, "foreign_marks", mark->attribute, err) < 0)
+				return -1;
+			if (given != mark->attribute) {
+				free(mark->attribute);
+				mark->attribute = mem_strdup(given);
+			}
+		}
 		fact_add(o, mark->attribute, FACT_FOREIGN);
 	}
 	return 0;
@@ -260,7 +277,8 @@ facts_open(const struct facts_options *options, struct attributes *attributes,
 	*out_finder = NULL;
 	o.finder->legacy = slice_str(options->legacy_prefix);
 	if (options->provenance != NULL)
-		fact_add(&o, options->provenance, FACT_PROVENANCE);
+		fact_add(
+		    &o, name_given(&o, options->provenance), FACT_PROVENANCE);
 	if (options->kind != DIALECT_OPENLDAP)
 		exchange_open(&o);
 	if (mark_open(&o, err) < 0 || foreign_open(&o, err) < 0) {

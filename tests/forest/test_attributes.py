@@ -342,6 +342,13 @@ def test_openldap_marks_and_names(openldap, tmp_path):
     assert not any('userPassword' in e['attributes'] for e in seen.values())
     assert 'imported by another product' in source.tool('explain', foreign)
     # Other names of the same attribute, and beginnings of such names.
+    source.policy('mark = "8"; mark_attribute = "mobileTelephoneNumber"; '
+                  'foreign_marks = [ "pagerTelephoneNumber=+7*" ];')
+    d.modify(d.search(d.staff, '(carLicense=Keep Here)', ['1.1']).popitem()[0],
+             mobile='8')
+    d.modify(d.search(d.staff, '(employeeType=synced-*)',
+                      ['1.1']).popitem()[0], pager='+7 1')
+    assert set(source.read()) == {plain, marked}
     d.modify(d.search(d.staff, '(roomNumber=7)', ['1.1']).popitem()[0],
              facsimileTelephoneNumber='+1', jpegPhoto=b'p')
     source.policy()
