@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ldap/dn.h"
+#include "spoke/filter.h"
 
 #define SCOPE_FILTER_MAX (64 * 1024)
 #define SCOPE_IDS_AT_ONCE 100
@@ -51,6 +52,9 @@ filter_build(struct scope *s, const struct export_base *base, const char *basis,
 static int
 filters_build(struct scope *s, struct scope_from *from, struct err *err)
 {
+	if (from->base->filter != NULL &&
+	    filter_check(from->base->filter, s->options.dialect, err) < 0)
+		return -1;
 	if (filter_build(s, from->base, scope_filter(s),
 		DIALECT_FIND_RECIPIENTS, &from->filter, err) < 0)
 		return -1;

@@ -115,6 +115,16 @@ def test_searches_and_objects(north):
     said = north.do('count', 'staff', expect=(0, 1))
     assert said.status == 1 or '0 objects' in said.out
     assert len(set(mails)) == 3
+    # By "not", a misspelt attribute would find everybody.
+    for wrong in ('(!(departmnt=Press))', '(&(cn=*)(!(employeTyp=x)))'):
+        policy(north, '{ filter = "%s"; }' % wrong)
+        said = north.do('count', 'staff', expect=1).text
+        assert 'filter: unknown attribute' in said, said
+        assert wrong.split('(')[-1].split('=')[0] in said, said
+    policy(north, '{ filter = "(&(anr=%s)(memberOf:1.2.840.113556.1.4.1941:='
+           'CN=x,%s)(userAccountControl:1.2.840.113556.1.4.803:=512))"; }'
+           % (one_mail, d.base))
+    assert counted(north)['objects'] == 0
 
 
 def test_pinned_by_id(star, clean):
@@ -273,6 +283,12 @@ def test_openldap(star, openldap):
            '{ object = "%s"; }' % alone)
     assert exported(east) == {rows[moved], rows[alone]}
     policy(east, '{ search = "%s"; }' % rows[alone])
+    assert exported(east) == {rows[alone]}
+    policy(east, '{ filter = "(!(titel=x))"; }')
+    assert 'unknown attribute titel' in east.do('count', 'staff',
+                                                expect=1).text
+    policy(east, '{ filter = "(&(mail=%s)(surname=*)(entryUUID=*))"; }'
+           % rows[alone])
     assert exported(east) == {rows[alone]}
     east.do('init')
     east.do('join', star.hub.invite('EAST', [d.domain]))
