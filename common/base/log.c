@@ -87,9 +87,12 @@ log_line(enum log_level level, const char *text)
 	else
 		n = snprintf(line, sizeof(line) - 1, "%s: ", state.program);
 	start = (size_t)n;
+	/* A person knows what was asked for, and takes what stands behind a
+	 * command that is to be typed for a part of it. */
 	n = snprintf(line + start, sizeof(line) - 1 - start, "%s%s%s%s",
 	    state.priority ? "" : name, text,
-	    state.prefix[0] == '\0' ? "" : " ", state.prefix);
+	    state.person || state.prefix[0] == '\0' ? "" : " ",
+	    state.person ? "" : state.prefix);
 	len = start + (size_t)n;
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;

@@ -33,7 +33,7 @@ void log_at(enum log_level level, const char *format, ...) ERR_PRINTF(2, 3);
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /* What follows is for a person at a terminal, not for a journal: log_err()
- * says "what: message". log_init() ends it. */
+ * says "what: message", and no line has the prefix. log_init() ends it. */
 void log_person(void);
 
 /* One line for a failed job: "what failed class=... error="..."", where what

@@ -416,6 +416,7 @@ log_main(void *arg)
 	log_init("galtest", LOG_LEVEL_INFO);
 	log_info("other");
 	log_person();
+	log_prefix("spoke=%s", "north");
 	log_err(&err, "not done");
 	(void)snprintf(journal, sizeof(journal), "%llu:%llu",
 	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
