@@ -6,6 +6,7 @@
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "common/wire/registry.h"
+#include "spoke/audience.h"
 #include "spoke/check_internal.h"
 #include "spoke/front.h"
 #include "spoke/spoke.h"
@@ -48,17 +49,25 @@ check_say(struct check *c, enum check_grade grade, const char *what,
 	buf_fini(&text);
 }
 
-/* A name that nobody bears may be a mistake, or a member to come. */
 static void
 check_audience(struct check *c, const struct export_policy *p)
 {
-	for (size_t i = 0; c->spoke.registry != NULL && i < p->audience_count;
-	     i++)
-		if (registry_find(c->spoke.registry, p->audience[i]) == NULL)
-			check_say(c, CHECK_WARNING, p->name,
-			    "%s in its audience is no member of the realm (see "
-			    "galspoke members)",
-			    p->audience[i]);
+	struct buf absent;
+	size_t count;
+
+	if (c->spoke.registry == NULL || p->audience_count == 0)
+		return;
+	buf_init(&absent, 64 * 1024);
+	count = audience_receivers(&c->spoke, p, &absent);
+	if (!buf_failed(&absent) && buf_cstr(&absent)[0] != '\0')
+		check_say(c, CHECK_WARNING, p->name,
+		    "in its audience, but no member of the realm: %s (see "
+		    "galspoke members)",
+		    buf_cstr(&absent));
+	if (count == 0)
+		check_say(c, CHECK_WARNING, p->name,
+		    "nobody receives it: its audience names no other member");
+	buf_fini(&absent);
 }
 
 static void

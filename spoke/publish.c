@@ -25,7 +25,7 @@ struct publisher {
 
 static const char *const state_names[] = {
     [PUBLISH_NOTHING] = "nothing to publish",
-    [PUBLISH_HELD_BY_HUB] = "held by the hub",
+    [PUBLISH_HELD_BY_HUB] = "at the hub",
     [PUBLISH_SENT] = "sent",
     [PUBLISH_RESENT] = "sent again",
     [PUBLISH_PENDING] = "waiting in the out box",

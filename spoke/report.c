@@ -179,8 +179,8 @@ own_report(struct report *r, const char *policy, struct err *err)
 	}
 	if (own.hub_version == 0 && own.sequence == 0)
 		return 0;
-	buf_addf(&r->out, "stream %s: the hub holds version %llu%s%s%s\n",
-	    policy, (unsigned long long)own.hub_version,
+	buf_addf(&r->out, "stream %s: the hub has version %llu%s%s%s\n", policy,
+	    (unsigned long long)own.hub_version,
 	    own.sequence != 0 ? ", a newer one is on its way" : "",
 	    own.hub_refusal[0] != '\0' ? ", refused: " : "", own.hub_refusal);
 	return 0;

@@ -30,7 +30,8 @@ run_end(struct run *run, int code, const struct err *err)
 	    store_run_set(run->spoke.store, &kept, &ignored) < 0)
 		log_err(&ignored, "cannot keep the outcome");
 	if (err != NULL)
-		log_err(err, "run failed policy=%s exit=%d", run->name, code);
+		log_err(err, "run %s policy=%s exit=%d",
+		    code == EXIT_HELD ? "held" : "failed", run->name, code);
 	if (run->options->quiet) {
 		if (err == NULL)
 			log_info("run done policy=%s exit=%d %s", run->name,

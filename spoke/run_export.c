@@ -1,5 +1,6 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "spoke/audience.h"
 #include "spoke/collect.h"
 #include "spoke/exchange.h"
 #include "spoke/publish.h"
@@ -147,6 +148,24 @@ text_excluded(struct exporter *x)
 		    (unsigned long long)c->closed);
 }
 
+/* A misspelt audience is no error: that member may be to come. */
+static void
+text_audience(struct exporter *x)
+{
+	struct buf absent;
+	size_t count;
+
+	buf_init(&absent, 64 * 1024);
+	count = audience_receivers(&x->run->spoke, x->policy, &absent);
+	if (!buf_failed(&absent) && buf_cstr(&absent)[0] != '\0')
+		buf_addf(&x->run->text, "; in the audience, but no member: %s",
+		    buf_cstr(&absent));
+	if (count == 0 && x->policy->audience_count > 0)
+		buf_add_str(&x->run->text, "; nobody receives it");
+	buf_addf(&x->run->json, ",\"receivers\":%zu", count);
+	buf_fini(&absent);
+}
+
 static void
 summary(struct exporter *x)
 {
@@ -192,7 +211,8 @@ summary(struct exporter *x)
 				   : "changes",
 		    (unsigned long long)p->bytes);
 	if (x->answer == PUBLISH_ACKNOWLEDGED && must_deliver(x))
-		buf_add_str(text, ", the hub holds it");
+		buf_add_str(text, ", the hub has it");
+	text_audience(x);
 	if (wire->bytes_out + wire->bytes_in > 0)
 		buf_addf(text, "; %llu bytes sent, %llu received",
 		    (unsigned long long)wire->bytes_out,
@@ -231,7 +251,7 @@ trouble_tell(struct exporter *x, int *out_code, struct err *err)
 		if (x->trouble.class != ERR_NONE)
 			buf_addf(&why, "%s; ", x->trouble.message);
 		buf_addf(&why,
-		    "the hub did not say that it holds it: see its log, and "
+		    "the hub did not say that it has it: see its log, and "
 		    "that its clock and this one (%s) agree",
 		    clock_format(clock_now_ms(), now));
 	}

@@ -22,6 +22,12 @@ def test_audience(star, clean):
         assert not said[0]['everybody']
     assert 'SOUTH' in north.do('who-sees', mails[1]).out
     assert 'WEST' not in star.hub.do('who-sees', mails[1]).out
+    # A typing mistake, and itself: neither gets anything.
+    for audience, words in (('SUOTH', 'no member: SUOTH; nobody receives it'),
+                            ('NORTH', '; nobody receives it')):
+        north.write_policies(export_extra='audience = "%s";' % audience)
+        assert words in north.export().out
+        assert 'nobody receives it' in north.do('check', expect=4).out
     north.write_policies()
     star.sync()
     star.sync()
@@ -61,7 +67,9 @@ def test_groups_of_members(star, clean):
     star.expect(west, [])
     assert not west.json('status')['streams']
     said = north.do('check', expect=4).out
-    assert 'NOBODY in its audience is no member' in said, said
+    assert 'no member of the realm: NOBODY' in said, said
+    assert 'but no member: NOBODY' in north.export().out
+    assert north.json('run', 'staff')['receivers'] == 1
     row, = north.json('who-sees', mails[0])
     assert row['members'] == ['SOUTH'] and row['groups'] == ['near']
     assert 'by @near): SOUTH' in north.do('who-sees', mails[0]).out
