@@ -9,9 +9,9 @@
 #include "spoke/scope.h"
 
 #define COUNT_OUT_MAX (4 * 1024 * 1024)
-#define NOT_FOUND "no entry of from finds it"
-#define COUNT_ARENA_MAX (16 * 1024 * 1024)
-#define COUNT_FILTER_MAX (64 * 1024)
+/* All kinds that are usual fit a line of 80. */
+#define COUNT_REASON_WIDTH 27
+#define COUNT_NUMBER_WIDTH 6
 
 /* Objects to look at, one by one, as text or JSON. */
 struct remarks {
@@ -86,33 +86,59 @@ count_text_remarks(
 		buf_add_str(out, buf_cstr(&remarks->out));
 }
 
+/* Reasons by the kinds that occur. */
+static void
+count_table(const struct shape_counts *counts, struct buf *out)
+{
+	bool occurs[SHAPE_KIND_COUNT] = {false};
+	int width[SHAPE_KIND_COUNT];
+
+	buf_addf(out, "%-*s", COUNT_REASON_WIDTH, "");
+	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
+		const char *name = shape_kind_name((Galr__Kind)k);
+
+		width[k] = strlen(name) > COUNT_NUMBER_WIDTH
+			       ? (int)strlen(name)
+			       : COUNT_NUMBER_WIDTH;
+		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+			occurs[k] |= counts->kinds[k][n] > 0;
+		if (occurs[k])
+			buf_addf(out, " %*s", width[k], name);
+	}
+	buf_add_byte(out, '\n');
+	for (int n = 0; n < SHAPE_REASON_COUNT; n++) {
+		if (counts->reasons[n] == 0 && n != SHAPE_EXPORTED)
+			continue;
+		buf_addf(out, "%-*s", COUNT_REASON_WIDTH,
+		    shape_reason_text((enum shape_reason)n));
+		for (int k = 0; k < SHAPE_KIND_COUNT; k++)
+			if (occurs[k])
+				buf_addf(out, " %*llu", width[k],
+				    (unsigned long long)counts->kinds[k][n]);
+		buf_add_byte(out, '\n');
+	}
+}
+
+static uint64_t
+count_all(const struct shape_counts *counts)
+{
+	uint64_t sum = 0;
+
+	for (int n = 0; n < SHAPE_REASON_COUNT; n++)
+		sum += counts->reasons[n];
+	return sum;
+}
+
 static void
 count_text(const struct collect_result *r, const char *name,
     struct remarks *remarks, struct buf *out)
 {
-	buf_addf(out, "%-16s", "");
-	for (int n = 0; n < SHAPE_REASON_COUNT; n++)
-		if (r->counts.reasons[n] > 0 || n == SHAPE_EXPORTED)
-			buf_addf(out, "  %s",
-			    shape_reason_text((enum shape_reason)n));
-	buf_add_byte(out, '\n');
-	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
-		const uint64_t *row = r->counts.kinds[k];
-		uint64_t sum = 0;
-
-		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
-			sum += row[n];
-		if (sum == 0)
-			continue;
-		buf_addf(out, "%-16s", shape_kind_name((Galr__Kind)k));
-		for (int n = 0; n < SHAPE_REASON_COUNT; n++)
-			if (r->counts.reasons[n] > 0 || n == SHAPE_EXPORTED)
-				buf_addf(out, "  %*llu",
-				    (int)strlen(shape_reason_text(
-					(enum shape_reason)n)),
-				    (unsigned long long)row[n]);
-		buf_add_byte(out, '\n');
-	}
+	if (count_all(&r->counts) > 0)
+		count_table(&r->counts, out);
+	else
+		buf_add_str(out,
+		    "from finds nothing: correct it, or the account may not "
+		    "see it\n");
 	if (r->missing > 0)
 		buf_addf(out, "%llu single objects do not exist\n",
 		    (unsigned long long)r->missing);
@@ -178,306 +204,5 @@ out:
 	buf_fini(&remarks.out);
 	buf_fini(&out);
 	replica_close(replica);
-	return code;
-}
-
-/* --- one address --- */
-
-struct explainer {
-	const struct spoke_conf *conf;
-	struct forest *forest;
-	const struct dialect *dialect; /* forest_dialect() */
-	struct arena *arena;
-	const struct export_policy *policy;
-	struct scope *scope;
-	const char *group; /* by which the present entry is a member; NULL */
-	struct shape *shape;
-	struct buf out;
-	bool json, any;
-};
-
-static void
-verdict_text(struct explainer *x, const struct shape_case *c,
-    enum shape_reason reason, const char *by)
-{
-	buf_addf(&x->out, "%s\n  %s: %s%s%s%s%s%s%s\n", c->entry->dn,
-	    x->policy->name, reason == SHAPE_EXPORTED ? "" : "not exported: ",
-	    by == NULL ? NOT_FOUND : shape_reason_text(reason),
-	    c->closed ? " although closed to outsiders" : "",
-	    by == NULL ? "" : ", ", by == NULL ? "" : by,
-	    x->group == NULL ? "" : ", member of ",
-	    x->group == NULL ? "" : x->group);
-	for (size_t i = 0; i < c->notes.count; i++)
-		buf_addf(&x->out, "    without one %s: %s: %s\n",
-		    c->notes.list[i].attribute,
-		    values_drop_text(c->notes.list[i].why),
-		    log_text(c->notes.list[i].value));
-}
-
-static void
-verdict_json(struct explainer *x, const struct shape_case *c,
-    enum shape_reason reason, const char *by)
-{
-	buf_addf(&x->out, "%s{\"dn\":", x->any ? "," : "");
-	buf_add_json(&x->out, slice_str(c->entry->dn));
-	buf_add_str(&x->out, ",\"policy\":");
-	buf_add_json(&x->out, slice_str(x->policy->name));
-	buf_addf(&x->out, ",\"exported\":%s,\"closed\":%s,\"reason\":",
-	    reason == SHAPE_EXPORTED ? "true" : "false",
-	    c->closed ? "true" : "false");
-	buf_add_json(&x->out,
-	    slice_str(by == NULL ? NOT_FOUND : shape_reason_text(reason)));
-	buf_add_str(&x->out, ",\"from\":");
-	if (by != NULL && strncmp(by, "by ", 3) == 0)
-		by += 3;
-	buf_add_json(&x->out, slice_str(by == NULL ? "" : by));
-	buf_add_str(&x->out, ",\"member_of\":");
-	buf_add_json(&x->out, slice_str(x->group == NULL ? "" : x->group));
-	buf_add_str(&x->out, ",\"dropped\":[");
-	for (size_t i = 0; i < c->notes.count; i++) {
-		buf_addf(&x->out, "%s{\"attribute\":\"%s\",\"reason\":\"%s\"}",
-		    i == 0 ? "" : ",", c->notes.list[i].attribute,
-		    values_drop_key(c->notes.list[i].why));
-	}
-	buf_add_str(&x->out, "]}");
-}
-
-/* by: "by ENTRY" of `from`, or "along as ..."; NULL: by none. */
-static void
-verdict(struct explainer *x, const struct shape_case *c,
-    enum shape_reason reason, const char *by)
-{
-	if (x->json)
-		verdict_json(x, c, reason, by);
-	else
-		verdict_text(x, c, reason, by);
-	x->any = true;
-}
-
-/* Judges as an export would. raw is what the question borrows from. */
-static int
-entry_judge(struct explainer *x, struct shape_case *question,
-    struct object *raw, enum shape_reason *out_reason, struct err *err)
-{
-	arena_reset(x->arena);
-	question->raw = raw;
-	if (dialect_read_object(
-		x->dialect, question->entry, x->arena, raw, err) < 0)
-		return -1;
-	*out_reason = shape_object(x->shape, x->arena, question);
-	return 0;
-}
-
-/* Of the entries found the first that is chosen: its name, appended. 1, 0,
- * -1. */
-static int
-chosen_find(struct explainer *x, size_t index, const char *filter,
-    struct buf *out, struct err *err)
-{
-	const struct search_options options = {
-	    .base = forest_dn(x->forest, index),
-	    .scope = SEARCH_SUBTREE,
-	    .filter = filter,
-	    .attributes = shape_attributes(x->shape),
-	    .page_size = x->conf->directory.page_size};
-	const struct forest_context *context;
-	enum shape_reason reason;
-	struct search *search = NULL;
-	struct search_entry entry;
-	struct object raw;
-	struct scope_hit hit;
-	bool found = false;
-	int rc = forest_context(x->forest, index, &context, err);
-
-	if (rc == 0)
-		rc = search_open(context->session, &options, &search, err);
-	while (
-	    rc == 0 && !found && (rc = search_step(search, &entry, err)) == 1) {
-		struct shape_case question = {.entry = &entry};
-
-		rc = scope_find(x->scope, &entry, &hit, err);
-		if (rc <= 0)
-			continue;
-		question.excluded = hit.excluded;
-		question.members_only = hit.members_only;
-		rc = entry_judge(x, &question, &raw, &reason, err);
-		found = rc == 0 && reason == SHAPE_EXPORTED;
-		if (found)
-			buf_add_str(out, entry.dn);
-	}
-	search_close(search);
-	return rc < 0 ? -1 : found;
-}
-
-/* Nobody chose it; does it go along as somebody's manager? */
-static int
-along_explain(
-    struct explainer *x, const struct search_entry *entry, struct err *err)
-{
-	struct shape_case question = {
-	    .entry = entry, .excluded = scope_excludes(x->scope, entry->dn)};
-	enum shape_reason reason = SHAPE_EXCLUDED;
-	struct buf filter, whom;
-	struct object raw;
-	int rc;
-
-	buf_init(&filter, COUNT_FILTER_MAX);
-	buf_init(&whom, COUNT_FILTER_MAX);
-	buf_add_str(&whom, "along as manager of ");
-	buf_add_str(&filter, "(manager=");
-	search_filter_escape(&filter, slice_str(entry->dn));
-	buf_add_byte(&filter, ')');
-	rc = buf_check(&filter, "filter", err);
-	for (size_t i = 0; references_managers(x->policy) && rc == 0 &&
-			   i < forest_count(x->forest);
-	     i++)
-		rc = chosen_find(x, i, buf_cstr(&filter), &whom, err);
-	if (rc == 0)
-		verdict(x, &question, reason, NULL);
-	if (rc > 0) {
-		rc = entry_judge(x, &question, &raw, &reason, err);
-		if (rc == 0)
-			verdict(x, &question, reason, buf_cstr(&whom));
-	}
-	buf_fini(&filter);
-	buf_fini(&whom);
-	return rc;
-}
-
-static int
-entry_explain(
-    struct explainer *x, const struct search_entry *entry, struct err *err)
-{
-	struct shape_case question = {.entry = entry};
-	struct object raw;
-	struct scope_hit hit;
-	enum shape_reason reason;
-	char by[1024] = "by ";
-	int rc = scope_find(x->scope, entry, &hit, err);
-
-	if (rc < 0)
-		return -1;
-	x->group = rc == 0 ? NULL : hit.group;
-	if (rc == 0)
-		return along_explain(x, entry, err);
-	question.excluded = hit.excluded;
-	question.members_only = hit.members_only;
-	if (entry_judge(x, &question, &raw, &reason, err) < 0)
-		return -1;
-	(void)scope_text(&x->policy->bases[hit.from], by + 3, sizeof(by) - 3);
-	verdict(x, &question, reason, by);
-	return 0;
-}
-
-static int
-forest_explain(struct explainer *x, const char *filter,
-    const char *const *attributes, struct err *err)
-{
-	struct search_options options = {.scope = SEARCH_SUBTREE,
-	    .filter = filter,
-	    .attributes = attributes,
-	    .page_size = x->conf->directory.page_size};
-	const struct forest_context *context;
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < forest_count(x->forest); i++) {
-		struct search *search = NULL;
-		struct search_entry entry;
-
-		options.base = forest_dn(x->forest, i);
-		if (forest_context(x->forest, i, &context, err) < 0 ||
-		    search_open(context->session, &options, &search, err) < 0)
-			return -1;
-		while ((rc = search_step(search, &entry, err)) > 0 &&
-		       (rc = entry_explain(x, &entry, err)) == 0)
-			;
-		search_close(search);
-	}
-	return rc;
-}
-
-static int
-policy_explain(struct explainer *x, const struct export_policy *policy,
-    const char *filter, struct err *err)
-{
-	struct scope_options options = {.forest = x->forest,
-	    .dialect = x->dialect,
-	    .policy = policy,
-	    .page_size = x->conf->directory.page_size,
-	    .wide = true};
-	int rc = -1;
-
-	x->policy = policy;
-	if (collect_replica_open(x->conf, policy, &options.replica, err) == 0 &&
-	    shape_open_conf(x->conf, policy, x->dialect, &x->shape, err) == 0 &&
-	    scope_open(&options, &x->scope, err) == 0 &&
-	    scope_expand(x->scope, err) == 0)
-		rc = forest_explain(x, filter, shape_attributes(x->shape), err);
-	scope_close(x->scope);
-	shape_close(x->shape);
-	x->scope = NULL;
-	x->shape = NULL;
-	replica_close(options.replica);
-	return rc;
-}
-
-static int
-address_explain(struct explainer *x, struct slice mail, struct err *err)
-{
-	struct buf filter;
-	int rc = -1;
-
-	buf_init(&filter, 16 * 1024);
-	if (forest_open(x->conf, &x->forest, err) < 0)
-		goto out;
-	x->dialect = forest_dialect(x->forest);
-	dialect_mail_filter(x->dialect, mail, &filter);
-	rc = buf_check(&filter, "address", err);
-	for (size_t i = 0; rc == 0 && i < x->conf->export_count; i++)
-		rc = policy_explain(
-		    x, &x->conf->exports[i], buf_cstr(&filter), err);
-out:
-	buf_fini(&filter);
-	return rc;
-}
-
-int
-count_explain(const struct spoke_conf *conf, const char *address, bool json)
-{
-	struct explainer x = {.conf = conf, .json = json};
-	struct slice mail = slice_trim(slice_str(address));
-	struct err err = {0};
-	int code = EXIT_FAILED;
-
-	if (!address_smtp_valid(mail)) {
-		(void)fprintf(stderr,
-		    "galspoke: \"%s\" is no mail address: write name@domain\n",
-		    address);
-		return EXIT_USAGE;
-	}
-	if (conf->export_count == 0) {
-		(void)fprintf(stderr,
-		    "galspoke: there is no export policy in %s\n",
-		    conf->policies);
-		return EXIT_FAILED;
-	}
-	buf_init(&x.out, COUNT_OUT_MAX);
-	x.arena = arena_new(COUNT_ARENA_MAX);
-	if (address_explain(&x, mail, &err) < 0)
-		log_err(&err, "not explained address=%s", address);
-	else if (json)
-		(void)printf("[%s]\n", buf_cstr(&x.out));
-	else if (x.any)
-		(void)fputs(buf_cstr(&x.out), stdout);
-	else
-		(void)fprintf(stderr,
-		    "galspoke: no entry of the directory has the address %s, "
-		    "or the account may not see it\n",
-		    address);
-	if (err.class == ERR_NONE && x.any)
-		code = EXIT_DONE;
-	arena_free(x.arena);
-	forest_close(x.forest);
-	buf_fini(&x.out);
 	return code;
 }

@@ -166,8 +166,9 @@ node_read(struct walk *w, size_t index, struct err *err)
 		return -1;
 	if (rc == 1) {
 		groups->refused++;
-		log_warn("the filter of a dynamic group is refused, who was "
-			 "found last stays group=\"%s\" error=\"%s\"",
+		log_warn("the directory refuses the filter of a dynamic group; "
+			 "whom it found last stay; correct it there "
+			 "group=\"%s\" error=\"%s\"",
 		    node->dn, cause.message);
 		if (groups_answer_before(groups, node, &w->answer, err) < 0)
 			return -1;

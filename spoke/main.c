@@ -11,6 +11,7 @@
 #include "common/wire/invitation.h"
 #include "spoke/check.h"
 #include "spoke/count.h"
+#include "spoke/explain.h"
 #include "spoke/join.h"
 #include "spoke/release.h"
 #include "spoke/report.h"
@@ -160,7 +161,7 @@ command_count(const struct spoke_conf *conf, const struct arguments *a)
 static int
 command_explain(const struct spoke_conf *conf, const struct arguments *a)
 {
-	return count_explain(conf, a->operand, a->json);
+	return explain_address(conf, a->operand, a->json);
 }
 
 static int

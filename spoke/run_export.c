@@ -148,6 +148,22 @@ text_excluded(struct exporter *x)
 		    (unsigned long long)c->closed);
 }
 
+static void
+text_passed_over(struct exporter *x)
+{
+	struct buf *text = &x->run->text;
+	unsigned long long referrals = x->collect.referrals,
+			   refused = x->collect.refused;
+
+	buf_addf(&x->run->json, ",\"referrals\":%llu,\"refused_filters\":%llu",
+	    referrals, refused);
+	if (referrals > 0)
+		buf_addf(text, "; %llu referrals not followed", referrals);
+	if (refused > 0)
+		buf_addf(
+		    text, "; %llu filters of dynamic groups refused", refused);
+}
+
 /* A misspelt audience is no error: that member may be to come. */
 static void
 text_audience(struct exporter *x)
@@ -193,16 +209,7 @@ summary(struct exporter *x)
 	    x->collect.whole ? "true" : "false",
 	    feed_kind_name(x->collect.unchanged ? FEED_FULL : x->collect.feed));
 	text_excluded(x);
-	buf_addf(json, ",\"referrals\":%llu",
-	    (unsigned long long)x->collect.referrals);
-	if (x->collect.referrals > 0)
-		buf_addf(text, "; %llu referrals not followed",
-		    (unsigned long long)x->collect.referrals);
-	buf_addf(json, ",\"refused_filters\":%llu",
-	    (unsigned long long)x->collect.refused);
-	if (x->collect.refused > 0)
-		buf_addf(text, "; %llu filters of dynamic groups refused",
-		    (unsigned long long)x->collect.refused);
+	text_passed_over(x);
 	buf_addf(text, "; %s", publish_state_name(p->state));
 	if (must_deliver(x))
 		buf_addf(text, " (%s, %llu bytes)",

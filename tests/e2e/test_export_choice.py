@@ -199,20 +199,24 @@ def test_groups(north):
         policy(north, '{ object = "%s"; nested = true; }' % sales,
                export_extra='groups = "members";')
         assert exported(north) == {near, far}
-        by = ', by object %s' % sales
+        by = 'by object %s' % sales
         for mail, words in (
-                (near, 'exported%s, member of %s' % (by, sales)),
-                (far, 'exported%s, member of %s' % (by, inner)),
-                (hidden, 'hidden from address lists%s, member of %s' % (
-                    by, sales)),
-                ('inner@north.example', 'not exported: only its members go '
-                 'out%s, member of %s' % (by, sales)),
+                (near, ('exported', by, 'member of ' + sales)),
+                (far, ('exported', by, 'member of ' + inner)),
+                (hidden, ('not exported: hidden from address lists', by,
+                          'member of ' + sales)),
+                ('inner@north.example',
+                 ('not exported: only its members go out', by,
+                  'member of ' + sales)),
                 ('sales@north.example',
-                 'only its members go out%s\n' % by)):
-            assert words in north.do('explain', mail).out
+                 ('not exported: only its members go out', by))):
+            lines = north.do('explain', mail).out.splitlines()
+            assert lines[1:] == ['  staff: ' + words[0]] + [
+                '    ' + word for word in words[1:]]
         said = north.json('explain', far)
         assert said[0]['member_of'] == inner
         assert said[0]['from'] == 'object ' + sales
+        assert north.json('explain', hidden)[0]['reason'] == 'hidden'
         assert 'only its members go out' in north.do('count', 'staff').out
         d.add('CN=broken,' + d.staff, {
             'objectClass': 'msExchDynamicDistributionList', 'cn': 'broken',
@@ -252,11 +256,22 @@ def test_one_reason_each(north):
     assert total == 6
     text = north.do('count', 'staff').out
     assert 'staff would export 2 objects' in text
+    assert all(len(line) <= 80 for line in text.splitlines()), text
     assert 'hidden from address lists' in text
-    for mail, words in ((fine, ': exported, by OU ' + d.staff),
+    for mail, words in ((fine, ': exported\n    by OU ' + d.staff),
                         (hidden, 'hidden from address lists'),
                         (marked, 'marked not to be exported')):
         assert words in north.do('explain', mail).out
+    # Several policies: the entry stands there once.
+    with open(north.directory + '/policies.d/none.conf', 'w') as out:
+        out.write('export: ( { name = "none"; from = ( '
+                  '{ search = "nobody at all"; } ); } );\n')
+    said = north.do('explain', fine).out
+    assert said.count('CN=') == 1, said
+    assert 'none: not exported: no entry of from finds it' in said
+    assert [row['reason'] for row in north.json('explain', fine)] == [
+        'not_found', 'exported']
+    assert 'from finds nothing' in north.do('count', 'none').out
     assert 'no entry' in north.do('explain', 'who@north.example',
                                   expect=1).text
     north.do('explain', 'nonsense', expect=2)
@@ -328,7 +343,9 @@ def test_a_manager_goes_along(star, clean):
         assert said['untold_managers'] == 1
         assert '1 of them would go along' in north.do('count', 'staff').out
         said = north.do('explain', mail_of(d, boss)).out
-        assert 'exported, along as manager of ' + one in said, said
+        assert 'exported\n    along as manager of ' + one in said, said
+        said, = north.json('explain', mail_of(d, boss))
+        assert said['manager_of'] == one and said['from'] == ''
         said = north.do('explain', mail_of(d, shy)).out
         assert 'not exported: hidden' in said and two in said, said
         said = north.do('explain', mail_of(d, top)).out

@@ -1,6 +1,7 @@
 /* spoke.conf and policies: table, samples and galrelay(5) in step. */
 #include "tests/unit/conf_document.h"
 #include "spoke/attributes.h"
+#include "spoke/shape.h"
 
 #define SAMPLE "deploy/sample/spoke.conf"
 #define POLICY "deploy/sample/policies.d/staff.conf"
@@ -101,6 +102,28 @@ test_attributes(void **state)
 	attributes_close(full);
 }
 
+/* Every reason, in words and as JSON has it. */
+static void
+test_reasons(void **state)
+{
+	struct buf page;
+	struct err err;
+
+	(void)state;
+	buf_init(&page, DOCUMENT_MAX);
+	assert_int_equal(fsio_read("spoke/spoke.8", &page, &err), 0);
+	for (int n = 0; n < SHAPE_REASON_COUNT; n++) {
+		char line[128];
+
+		(void)snprintf(line, sizeof(line), "\n.It %s Bq %s\n",
+		    shape_reason_text((enum shape_reason)n),
+		    shape_reason_key((enum shape_reason)n));
+		if (strstr(buf_cstr(&page), line) == NULL)
+			fail_msg("not in galspoke(8): %s", line);
+	}
+	buf_fini(&page);
+}
+
 /* A policy file has nothing that spoke.conf would not have. */
 static void
 test_policy_table(void **state)
@@ -164,6 +187,7 @@ main(void)
 	    cmocka_unit_test(test_man),
 	    cmocka_unit_test(test_sample),
 	    cmocka_unit_test(test_attributes),
+	    cmocka_unit_test(test_reasons),
 	    cmocka_unit_test(test_policy_table),
 	    cmocka_unit_test(test_sample_loads),
 	};
