@@ -204,7 +204,8 @@ notes_keep(struct collector *c, struct err *err)
 		slice_make(policy, sizeof(policy)), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
-	    hold_forget(c->replica, err) < 0 || collect_lag_keep(c, 0, err) < 0)
+	    hold_forget(c->replica, err) < 0 ||
+	    collect_lag_keep(c, 0, err) < 0 || collect_witness_keep(c, err) < 0)
 		return -1;
 	buf_init(&mark, COLLECT_NOTE_MAX);
 	rc = forest_mark(c->forest, false, &mark, err);
@@ -299,6 +300,7 @@ read_whole(struct collector *c, struct err *err)
 	int rc = -1;
 
 	c->result->whole = true;
+	c->witnesses = (struct collect_witnesses){.known = true};
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
 	if (note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),

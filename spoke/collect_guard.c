@@ -106,6 +106,8 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 		return -1;
 	if (replica_intake_preview(c->intake, &changes, err) < 0)
 		return -1;
+	if (changes.added > 0 && collect_witness_check(c, err) < 0)
+		return -1;
 	replica_state(c->replica, &state);
 	hold->exported = exported;
 	hold->before = state.count;

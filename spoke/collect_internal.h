@@ -19,6 +19,14 @@
 struct collect_feeds;
 struct references;
 
+/* Some of those whom each reason left out. */
+#define COLLECT_WITNESSES_MAX 16
+struct collect_witnesses {
+	struct id ids[SHAPE_REASON_COUNT][COLLECT_WITNESSES_MAX];
+	size_t count[SHAPE_REASON_COUNT];
+	bool known; /* to be kept */
+};
+
 struct collector {
 	const struct collect_options *options;
 	const struct export_policy *policy;
@@ -44,6 +52,7 @@ struct collector {
 	char failure[256];             /* why the last of them */
 	struct hold hold;      /* what a guard holds; no guards: nothing */
 	uint64_t behind_since; /* Unix ms; a server is behind; 0: none */
+	struct collect_witnesses witnesses;
 };
 
 /* --- collect_read.c --- */
@@ -87,6 +96,16 @@ int collect_lag_check(struct collector *c, struct err *err) ERR_WUR;
 /* Keeps since when; 0: it is over. */
 int collect_lag_keep(
     struct collector *c, uint64_t since, struct err *err) ERR_WUR;
+
+/* --- collect_witness.c --- */
+
+/* This one is left out. */
+void collect_witness_take(
+    struct collector *c, enum shape_reason reason, const struct id *id);
+/* Class config when none of those is left out any more whom one reason did. */
+int collect_witness_check(struct collector *c, struct err *err) ERR_WUR;
+/* Writes them, if this run knows of any. */
+int collect_witness_keep(struct collector *c, struct err *err) ERR_WUR;
 
 /* --- collect_guard.c --- */
 

@@ -145,8 +145,11 @@ object_take(struct collector *c, const struct id *id,
 	}
 	if (reason != SHAPE_EXPORTED) {
 		/* Who does not come along was no candidate of the policy. */
-		if (!along)
-			shape_count(counts, kind, reason);
+		if (along)
+			return 0;
+		shape_count(counts, kind, reason);
+		if (c->result->whole)
+			collect_witness_take(c, reason, id);
 		return 0;
 	}
 	if (!c->policy->source_dn)

@@ -2,6 +2,8 @@
 one: places that are made anew, entries that resemble each other, servers that
 lag behind, rights that are withdrawn in part."""
 
+import uuid
+
 import ldap
 import pytest
 from testbed import people, slapd
@@ -157,3 +159,59 @@ def test_a_restored_server_is_believed_when_somebody_says_so(pair, tmp_path):
     assert '--allow-empty' in reader.read(expect=1)
     assert reader.read('empty')['count'] == 6
     assert reader.read()['unchanged']
+
+
+def test_openldap_marks_that_cannot_be_read_any_more(pair, tmp_path):
+    """Nobody who was left out goes out because the account lost the right to
+    read why."""
+    server = pair[0]
+    for number in (20, 21, 22):
+        server.add_person(number, businessCategory='NoGALsync')
+    reader = Reader(tmp_path, server)
+    reader.policy(ou(server))
+    assert reader.read()['count'] == 6
+    server.restart(access='access to attrs=businessCategory by * none\n')
+    reader.refused('marked not to be exported', '--allow-empty')
+    marked = server.search(server.staff, '(businessCategory=NoGALsync)')
+    for dn in marked:
+        server.modify(dn, title='Touched')
+    assert 'marked not to be exported' in reader.read(expect=1)
+    server.restart()
+    assert reader.read()['count'] == 6
+    # one after the other may go out, which is no accident
+    for count, dn in enumerate(sorted(marked), 7):
+        server.modify(dn, businessCategory=None)
+        assert reader.read()['count'] == count
+    # all at once is said first
+    for dn in marked:
+        server.modify(dn, businessCategory='NoGALsync')
+    assert reader.read('full')['count'] == 6
+    for dn in marked:
+        server.modify(dn, businessCategory=None)
+    assert 'marked not to be exported' in reader.read(expect=1)
+    assert reader.read('empty')['count'] == 9
+
+
+def test_active_directory_hides_what_hides(clean, tmp_path):
+    forest = clean['west']
+    forest.populate(5)
+    for number in (20, 21):
+        forest.add_person(number, msExchHideFromAddressLists='TRUE')
+    reader = Reader(tmp_path, forest)
+    reader.policy(ou(forest))
+    assert reader.read()['count'] == 5
+    schema = 'CN=Schema,CN=Configuration,' + forest.base
+    entry, = forest.search(
+        schema, '(lDAPDisplayName=msExchHideFromAddressLists)',
+        ['schemaIDGUID']).values()
+    before = forest.access(forest.staff)
+    forest.grant(forest.staff, '(OD;CI;RP;%s;;%s)' % (
+        uuid.UUID(bytes_le=entry['schemaIDGUID'][0]),
+        forest.sid_of(forest.service_dn)))
+    try:
+        reader.refused('hidden from address lists')
+        forest.add_person(30)
+        assert 'hidden from address lists' in reader.read(expect=1)
+    finally:
+        forest.set_access(forest.staff, before)
+    assert reader.read()['count'] == 6
