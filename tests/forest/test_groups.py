@@ -100,7 +100,11 @@ def source(clean, tmp_path):
     made = Chosen(forest, tmp_path, 'auto')
     made.groups = made.unit('Groups', forest.base)
     yield made
-    # Nobody may have a group as primary that is to go.
+    # People first: a group that is somebody's primary one cannot go.
+    for dn in forest.search(
+            forest.base, '(&(objectCategory=person)(mailNickname=*))',
+            ['1.1']):
+        forest.delete(dn)
     for place in (forest.staff, forest.partners):
         forest.empty(place)
     for place in (made.second, made.groups):
