@@ -80,7 +80,9 @@ members_check(struct scope *s, size_t index, struct err *err)
 	size_t before = 0;
 	int rc = 0;
 
-	if (s->options.repin || scope_members_count(s, &s->list[index]) > 0 ||
+	/* Who only looks is told what there is. */
+	if (s->options.wide || s->options.repin ||
+	    scope_members_count(s, &s->list[index]) > 0 ||
 	    (groups_roots(s->groups, index) == 0 &&
 		s->list[index].base->object == NULL))
 		return 0;

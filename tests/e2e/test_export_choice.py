@@ -153,6 +153,18 @@ def test_pinned_by_id(star, clean):
     place = 'OU=Elsewhere,' + d.staff
     said = north.export()
     assert ' 0 deleted' in said.out, said
+    # A group without members stops the run, not who asks what it would do.
+    sales = d.add_group('Sales', 'sales@north.example', [first.replace(
+        inner, place)])
+    policy(north, '{ object = "%s"; groups = "both"; }' % sales)
+    assert '1 added' in north.export().out
+    d.modify(sales, member=None)
+    assert 'no group there has members' in north.export(expect=1).text
+    assert counted(north)['objects'] == 1
+    assert 'exported' in north.do('explain', 'sales@north.example').out
+    north.do('run', 'staff', '--allow-empty')
+    policy(north, '{ ou = "%s"; }, { object = "%s"; }' % (inner, first))
+    north.export()
     # A single object that vanishes is a warning, an OU stops the run.
     d.delete(first.replace(inner, place))
     said = north.export()
