@@ -263,6 +263,25 @@ def test_ranged_members(crowd, tmp_path):
     members(crowd, crowd.big, add=[one, three])
 
 
+def test_memberships_of_a_crowd(crowd, tmp_path):
+    """All of them are carried, less who is not exported."""
+    from test_references import Stream
+    source, gone = Chosen(crowd, tmp_path, 'auto'), crowd.everyone[20]
+    source.choose('ou = "%s";' % crowd.staff, 'object = "%s";' % crowd.big)
+    assert source.read()['count'] == 3201
+    assert len(Stream(source).members('crowd')) == 3200
+    members(crowd, crowd.big, drop=[crowd.everyone[7]])
+    crowd.modify(gone, msExchHideFromAddressLists='TRUE')
+    said = source.read()
+    assert not said['whole'] and said['count'] == 3200
+    assert len(Stream(source).members('crowd')) == 3198
+    assert not source.truth_differs()
+    members(crowd, crowd.big, add=[crowd.everyone[7]])
+    crowd.modify(gone, msExchHideFromAddressLists=None)
+    source.read()
+    assert len(Stream(source).members('crowd')) == 3200
+
+
 def test_a_server_that_dies_within_a_group(crowd, tmp_path):
     """Half a list of members is none: nobody is deleted."""
     source, one = Chosen(crowd, tmp_path, 'auto'), crowd.everyone[11]

@@ -348,19 +348,6 @@ def test_hidden_membership_stays_here(company):
     assert c.same().members('Outer') is None
 
 
-def test_a_large_group(company):
-    c = company()
-    d = c.directory
-    d.populate(3201)
-    people = sorted(d.search(d.staff, '(objectClass=user)', ['1.1']))
-    big = group(c, 'Big', people[:3200])
-    c.read()
-    assert len(Stream(c).members('Big')) == 3200
-    change(c, big, ldap.MOD_ADD, people[3200])
-    d.delete(people[7])
-    assert len(c.same().members('Big')) == 3200
-
-
 def test_a_name_that_means_somebody_else(company, openldap):
     """Where references are names: a whole reading believes in those of the
     last one, and finds out when it should not."""
