@@ -248,12 +248,17 @@ check_directory(struct check *c)
 {
 	const struct spoke_directory *conf = &c->conf->directory;
 	struct directory d = {.check = c};
+	static const char prefix[] = "directory: ";
 	struct err err = {0};
 
 	d.arena = arena_new(4 * 1024 * 1024);
 	if (forest_open(c->conf, &d.forest, &err) < 0) {
+		const char *message = err.message;
+
+		if (strncmp(message, prefix, sizeof(prefix) - 1) == 0)
+			message += sizeof(prefix) - 1;
 		check_say(c, CHECK_PROBLEM, "directory",
-		    "%s (account %s, password file %s)", err.message,
+		    "%s (account %s, password file %s)", message,
 		    conf->user != NULL ? conf->user : "none",
 		    conf->password_file != NULL ? conf->password_file : "none");
 		goto out;

@@ -80,7 +80,8 @@ verdict_text(
 {
 	struct buf *out = told_of(x, c->entry->dn);
 
-	buf_addf(out, "  %s: %s%s%s\n", x->policy->name,
+	buf_addf(out, "  %s%s: %s%s%s\n", x->policy->name,
+	    x->policy->enabled ? "" : " (off)",
 	    v->reason == SHAPE_EXPORTED ? "" : "not exported: ",
 	    verdict_words(v), c->closed ? " although closed to outsiders" : "");
 	verdict_line(out, "by", v->from);
@@ -107,7 +108,8 @@ verdict_json(
 	buf_addf(&x->out, "%s{\"dn\":", x->any ? "," : "");
 	buf_add_json(&x->out, slice_str(c->entry->dn));
 	json_text(&x->out, "policy", x->policy->name);
-	buf_addf(&x->out, ",\"exported\":%s,\"closed\":%s",
+	buf_addf(&x->out, ",\"enabled\":%s,\"exported\":%s,\"closed\":%s",
+	    x->policy->enabled ? "true" : "false",
 	    v->reason == SHAPE_EXPORTED ? "true" : "false",
 	    c->closed ? "true" : "false");
 	json_text(&x->out, "reason",

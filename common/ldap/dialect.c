@@ -264,7 +264,8 @@ kind_find(struct dialect *dialect, enum dialect_kind wanted,
 		dialect->kind = DIALECT_AD;
 	if (wanted != DIALECT_AUTO && wanted != dialect->kind)
 		return err_set(err, ERR_CONFIG,
-		    "%s: dialect is set to %s, but the server is %s",
+		    "%s: dialect is set to %s, but the server is %s: use "
+		    "auto",
 		    session_uri(dialect->session), dialect_kind_name(wanted),
 		    dialect_kind_name(dialect->kind));
 	if (!schema_has(dialect->schema, dialect->provenance))

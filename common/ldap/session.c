@@ -106,6 +106,13 @@ code_cure(int code, const char *diagnostic)
 	switch (code) {
 	case LDAP_INVALID_CREDENTIALS:
 		return credentials_cure(diagnostic);
+	case LDAP_OPERATIONS_ERROR:
+		/* Active Directory, to somebody who did not bind. */
+		return strstr(diagnostic, "authentication") != NULL ||
+			       strstr(diagnostic, "successful bind") != NULL
+			   ? "it answers nobody without an account: set user "
+			     "and password_file, or keytab"
+			   : "";
 	case LDAP_STRONG_AUTH_REQUIRED:
 		return "the server wants signing or encryption: use an "
 		       "ldaps:// URI, StartTLS, or GSSAPI";
@@ -134,8 +141,8 @@ code_cure(int code, const char *diagnostic)
 		       "here";
 	case LDAP_SERVER_DOWN:
 	case LDAP_CONNECT_ERROR:
-		return "check address, port, firewall and that the server "
-		       "runs";
+		return "check address, port, firewall, that the name is known "
+		       "to DNS, and that the server runs";
 	case LDAP_TIMEOUT:
 		return "the server did not answer in time";
 	default:

@@ -1,5 +1,7 @@
 #include "common/ldap/session_impl.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,6 +92,22 @@ tls_explain(struct session *session, const char *ca)
 	return fault;
 }
 
+/* GnuTLS takes any file, and then trusts nobody. */
+static bool
+ca_has_certificate(const char *ca)
+{
+	FILE *file = fopen(ca, "re");
+	X509 *x509 =
+	    file == NULL ? NULL : PEM_read_X509_AUX(file, NULL, NULL, NULL);
+	bool has = x509 != NULL;
+
+	X509_free(x509);
+	if (file != NULL)
+		(void)fclose(file);
+	ERR_clear_error();
+	return has;
+}
+
 int
 session_tls_open(struct session *session, const char *ca_file, struct err *err)
 {
@@ -102,10 +120,11 @@ session_tls_open(struct session *session, const char *ca_file, struct err *err)
 		return err_set_errno(err, ERR_CONFIG,
 		    "%s: certificate authorities %s: check ca", session->uri,
 		    ca);
-	if (!tls_configure(session->ld, ca, LDAP_OPT_X_TLS_HARD))
+	if (!ca_has_certificate(ca) ||
+	    !tls_configure(session->ld, ca, LDAP_OPT_X_TLS_HARD))
 		return err_set(err, ERR_CONFIG,
-		    "%s: cannot use certificate authorities %s: check that it "
-		    "is a PEM file",
+		    "%s: cannot use certificate authorities %s: check that ca "
+		    "is a PEM file with certificates",
 		    session->uri, ca);
 	code = tls_start(session, session->ld);
 	if (code == LDAP_SUCCESS)

@@ -276,11 +276,11 @@ def test_one_reason_each(north):
         assert words in north.do('explain', mail).out
     # Several policies: the entry stands there once.
     with open(north.directory + '/policies.d/none.conf', 'w') as out:
-        out.write('export: ( { name = "none"; from = ( '
+        out.write('export: ( { name = "none"; enabled = false; from = ( '
                   '{ search = "nobody at all"; } ); } );\n')
     said = north.do('explain', fine).out
     assert said.count('CN=') == 1, said
-    assert 'none: not exported: no entry of from finds it' in said
+    assert 'none (off): not exported: no entry of from' in said
     assert [row['reason'] for row in north.json('explain', fine)] == [
         'not_found', 'exported']
     assert 'from finds nothing' in north.do('count', 'none').out

@@ -155,6 +155,11 @@ test_certificates(void **state)
 	options.ca_file = other.ca;
 	expect_error(&options, ERR_CONFIG,
 	    (const char *[]){server.tls_uri, "not trusted", NULL});
+	/* A file without any. */
+	options.ca_file = "/etc/passwd";
+	expect_error(&options, ERR_CONFIG,
+	    (const char *[]){server.tls_uri, "check that ca is a PEM", NULL});
+	options.ca_file = other.ca;
 	/* Trusted, but of another name. */
 	options.uris = named;
 	expect_error(&options, ERR_CONFIG,
