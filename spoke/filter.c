@@ -51,9 +51,10 @@ filter_check(const char *filter, const struct dialect *dialect, struct err *err)
 	for (size_t i = 0; rc == 0 && i < names.count; i++)
 		if (!dialect_knows(dialect, names.list[i]))
 			rc = err_set(err, ERR_CONFIG,
-			    "filter: unknown attribute %s: the directory's "
-			    "schema has none of that name; correct it",
-			    names.list[i]);
+			    "filter %s: unknown attribute %s: the directory's "
+			    "schema has none of that name; correct filter in "
+			    "from",
+			    filter, names.list[i]);
 	for (size_t i = 0; i < names.count; i++)
 		free((void *)(uintptr_t)names.list[i]);
 	free(names.list);
