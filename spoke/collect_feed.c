@@ -451,6 +451,11 @@ collect_feeds_follow(struct collector *c, struct err *err)
 			return -1;
 	if (c->feeds->whole || !c->may_follow)
 		return 0;
+	if ((c->feeds->touched.count > 0 || c->feeds->sweep) &&
+	    scope_asks_links(c->scope))
+		return read_whole_because(c, "",
+		    "a filter asks for links to an entry, which change without "
+		    "it");
 	rc = touched_complete(c, err);
 	return rc == 1 ? touched_take(c, err) : rc;
 }

@@ -2,6 +2,10 @@
 
 #include <ctype.h>
 #include "common/base/mem.h"
+#include "common/ldap/schema.h"
+
+/* LDAP_MATCHING_RULE_IN_CHAIN follows links from entry to entry. */
+#define OID_IN_CHAIN ":1.2.840.113556.1.4.1941:"
 
 /* An item begins behind a parenthesis; a value has none of its own (RFC 4515
  * section 3: they are written as \28 and \29). */
@@ -59,4 +63,32 @@ filter_check(const char *filter, const struct dialect *dialect, struct err *err)
 		free((void *)(uintptr_t)names.list[i]);
 	free(names.list);
 	return rc;
+}
+
+struct links {
+	const struct dialect *dialect;
+	bool any;
+};
+
+/* A server that keeps memberOf by an overlay has it in its schema as a plain
+ * attribute. */
+static void
+link_find(void *arg, struct slice name)
+{
+	struct links *links = arg;
+	char *text = mem_strndup((const char *)name.data, name.len);
+
+	if (slice_name_equal(text, "memberOf") ||
+	    (dialect_traits(links->dialect, text) & SCHEMA_BACK_LINK) != 0)
+		links->any = true;
+	free(text);
+}
+
+bool
+filter_asks_links(const char *filter, const struct dialect *dialect)
+{
+	struct links links = {.dialect = dialect};
+
+	filter_attributes(filter, link_find, &links);
+	return links.any || strstr(filter, OID_IN_CHAIN) != NULL;
 }

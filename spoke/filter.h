@@ -16,5 +16,9 @@ void filter_attributes(
 /* Class config, naming the attribute, when the schema lacks one. */
 int filter_check(
     const char *filter, const struct dialect *dialect, struct err *err) ERR_WUR;
+/* After filter_check(): does it ask for the far end of a link, as
+ * (memberOf=...) does? Who is put into a group is not written to, the group is:
+ * what was touched does not tell whom such a filter finds. */
+bool filter_asks_links(const char *filter, const struct dialect *dialect);
 
 #endif

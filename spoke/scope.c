@@ -239,6 +239,19 @@ scope_reads(const struct scope *s, size_t context)
 	return false;
 }
 
+bool
+scope_asks_links(const struct scope *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const char *filter = s->list[i].base->filter;
+
+		if (filter != NULL &&
+		    filter_asks_links(filter, s->options.dialect))
+			return true;
+	}
+	return false;
+}
+
 /* --- does it belong? --- */
 
 bool

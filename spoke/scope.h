@@ -73,6 +73,10 @@ int scope_members_changed(
 /* Dynamic groups whose filter the directory refuses. */
 size_t scope_refused(const struct scope *scope);
 
+/* Does a filter of the policy ask for what changes without its entry being
+ * touched? */
+bool scope_asks_links(const struct scope *scope);
+
 /* Does the policy read in that naming context of the forest? */
 bool scope_reads(const struct scope *scope, size_t context);
 /* Does entry `from` of the policy find anything at all? 1, 0, -1. */

@@ -215,3 +215,25 @@ def test_active_directory_hides_what_hides(clean, tmp_path):
     finally:
         forest.set_access(forest.staff, before)
     assert reader.read()['count'] == 6
+
+
+@pytest.mark.parametrize('kind', ['memberOf', 'chain'])
+def test_a_filter_for_the_members_of_a_group(clean, tmp_path, kind):
+    """Whoever is put into a group is found at once, though nobody wrote to
+    their entries."""
+    forest = clean['west']
+    forest.populate(4)
+    one, two = sorted(forest.search(
+        forest.staff, '(objectClass=person)', ['1.1']))[:2]
+    group = forest.add('CN=Chosen,' + forest.staff, {
+        'objectClass': 'group', 'sAMAccountName': 'Chosen', 'member': one})
+    reader = Reader(tmp_path, forest)
+    reader.policy('filter = "(&(mail=*)(%s=%s))";' % (
+        kind if kind == 'memberOf' else
+        'memberOf:1.2.840.113556.1.4.1941:', group))
+    assert reader.read()['count'] == 1
+    forest.link.modify_s(group, [(ldap.MOD_ADD, 'member', two.encode())])
+    assert reader.read()['count'] == 2
+    forest.link.modify_s(group, [(ldap.MOD_DELETE, 'member', one.encode())])
+    seen = reader.read()
+    assert seen['count'] == 1 and seen['root'] == reader.truth()
