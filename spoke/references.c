@@ -216,15 +216,13 @@ raw_read(struct collector *c, const struct id *id, Galr__Kind kind,
     struct err *err)
 {
 	struct references *r = c->references;
-	const struct search_attribute *members = search_find(entry, "member");
+	const struct search_attribute *members;
 	struct slice manager = SLICE_NULL;
 
 	if (r->managers)
 		manager = search_first(entry, "manager");
 	if (r->cache != NULL) {
 		raw->manager_name = manager;
-		if (members == NULL)
-			members = search_find(entry, "uniqueMember");
 	} else if (manager.len > 0) {
 		raw->has_manager =
 		    reference_id(c->dialect, manager, &raw->manager);
@@ -233,6 +231,9 @@ raw_read(struct collector *c, const struct id *id, Galr__Kind kind,
 	if (!r->memberships || kind != GALR__KIND__KIND_GROUP ||
 	    is_membership_hidden(entry) || c->intake == NULL)
 		return 0;
+	members = search_find(entry, "member");
+	if (members == NULL && r->cache != NULL)
+		members = search_find(entry, "uniqueMember");
 	return members_read(c, id, members, raw, cause, err);
 }
 
