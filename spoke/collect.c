@@ -190,11 +190,9 @@ collect_base_before(struct collector *c, const struct export_base *base,
 
 /* Only when the intake is committed: a crash in between costs one reading. */
 static int
-notes_keep(struct collector *c, struct err *err)
+notes_write(struct collector *c, struct slice mark, struct err *err)
 {
 	uint8_t policy[CRYPTO_HASH_LEN], head[CRYPTO_HASH_LEN];
-	struct buf mark;
-	int rc;
 
 	policy_hash(c, policy);
 	head_hash(c->policy, head);
@@ -207,11 +205,22 @@ notes_keep(struct collector *c, struct err *err)
 	    hold_forget(c->replica, err) < 0 ||
 	    collect_lag_keep(c, 0, err) < 0 || collect_witness_keep(c, err) < 0)
 		return -1;
+	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
+}
+
+static int
+notes_keep(struct collector *c, struct err *err)
+{
+	struct buf mark;
+	int rc;
+
 	buf_init(&mark, COLLECT_NOTE_MAX);
 	rc = forest_mark(c->forest, false, &mark, err);
 	if (rc == 0)
-		rc = replica_note_set(
-		    c->replica, COLLECT_NOTE_MARK, buf_slice(&mark), err);
+		rc = replica_notes_begin(c->replica, err);
+	if (rc == 0)
+		rc = replica_notes_end(
+		    c->replica, notes_write(c, buf_slice(&mark), err), err);
 	buf_fini(&mark);
 	return rc;
 }

@@ -396,6 +396,18 @@ replica_note_set(struct replica *replica, const char *key, struct slice value,
 }
 
 int
+replica_notes_begin(struct replica *replica, struct err *err)
+{
+	return replica_write_begin(replica, err);
+}
+
+int
+replica_notes_end(struct replica *replica, int rc, struct err *err)
+{
+	return replica_end(replica, true, rc, err);
+}
+
+int
 replica_get(struct replica *replica, const struct id *id, struct buf *out,
     struct err *err)
 {

@@ -47,6 +47,11 @@ int replica_note_get(struct replica *replica, const char *key, struct buf *out,
     struct err *err) ERR_WUR;
 int replica_note_set(struct replica *replica, const char *key,
     struct slice value, struct err *err) ERR_WUR;
+/* What is set in between is written together and synced once; no intake may be
+ * open. end writes when rc is 0, else nothing is kept; -1 then or when it
+ * fails. */
+int replica_notes_begin(struct replica *replica, struct err *err) ERR_WUR;
+int replica_notes_end(struct replica *replica, int rc, struct err *err) ERR_WUR;
 
 /* --- source: taking in what the directory holds --- */
 struct replica_intake;
