@@ -289,6 +289,7 @@ intake_fill(struct collector *c, uint64_t *entries, struct err *err)
 		c->nameless = 0;
 		c->result->found = 0;
 		c->result->along = 0;
+		c->witnesses = (struct collect_witnesses){.known = true};
 		if (replica_intake_begin(
 			c->replica, REPLICA_FULL, &c->intake, err) < 0)
 			return -1;
@@ -309,7 +310,6 @@ read_whole(struct collector *c, struct err *err)
 	int rc = -1;
 
 	c->result->whole = true;
-	c->witnesses = (struct collect_witnesses){.known = true};
 	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
 	if (note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),

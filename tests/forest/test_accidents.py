@@ -6,8 +6,9 @@ import uuid
 
 import ldap
 import pytest
-from testbed import people, slapd
+from testbed import net, people, slapd
 from testbed.reader import Reader, ou, uris
+from test_collect_faults import Trap
 
 
 @pytest.fixture
@@ -107,7 +108,8 @@ def pair(tmp_path, block, authority):
     made = []
     for i in (1, 2):
         address = block.address(30 + i)
-        key, cert = authority.issue('ldap%d.pair.example' % i, address)
+        key, cert = authority.issue('ldap%d.pair.example' % i, address,
+                                    net.relay_address(address))
         made.append(slapd.Slapd('pair%d' % i, address, authority,
                                 str(tmp_path), domain='pair.example', key=key,
                                 cert=cert).start())
@@ -237,3 +239,38 @@ def test_a_filter_for_the_members_of_a_group(clean, tmp_path, kind):
     forest.link.modify_s(group, [(ldap.MOD_DELETE, 'member', one.encode())])
     seen = reader.read()
     assert seen['count'] == 1 and seen['root'] == reader.truth()
+
+
+def test_who_moves_while_everything_is_read(pair, tmp_path):
+    """Out of a place that is still to be read, into one that was."""
+    server = pair[0]
+    other = unit(server, 'Other', server.base)
+    person(server, 300, other, cn='Mover')
+    person(server, 301, other)
+    server.populate(60, forest='north')
+    where = [other]
+
+    def move():
+        target = server.staff if where[0] == other else other
+        server.rename('CN=Mover,' + where[0], 'CN=Mover', target)
+        where[0] = target
+
+    trap = Trap((server.behind, 636), (server.address, 636), move)
+    reader = Reader(tmp_path, server, uris('ldaps://' + server.behind),
+                    more='page_size = 10;')
+    reader.policy(ou(server), 'ou = "%s";' % other, feed='full')
+    try:
+        first = reader.read()
+        trap.set(None)
+        assert reader.read('full')['root'] == first['root']
+        for share in (50, 60, 70, 80, 90):
+            if where[0] != other:
+                move()
+            trap.set(trap.passed * share // 100)
+            seen = reader.read('full')
+            assert trap.limit is None and where[0] != other
+            assert (seen['deleted'], seen['count']) == (0, first['count'])
+            trap.set(None)
+            reader.read('full')
+    finally:
+        trap.close()
