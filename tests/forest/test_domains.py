@@ -12,6 +12,9 @@ from testbed.reader import Reader, domain, ou, uris
 @pytest.fixture
 def pair(openldap, uplands):
     for server in (openldap, uplands):
+        # What others left elsewhere would be found by a search.
+        for dn in server.search(server.base, '(mail=*)', ['1.1']):
+            server.delete(dn)
         server.empty(server.staff)
         server.populate(6)
     return openldap, uplands
