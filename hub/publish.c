@@ -7,15 +7,6 @@
 /* Targets between two commits. */
 #define PUBLISH_BATCH 64
 
-static bool
-stream_ended_by_hub(const struct registry_member *member, const char *stream)
-{
-	for (size_t i = 0; i < member->ended_count; i++)
-		if (registry_name_equal(member->ended_streams[i], stream))
-			return true;
-	return false;
-}
-
 static int
 streams_load(struct publish *publish, struct err *err)
 {
@@ -32,7 +23,7 @@ streams_load(struct publish *publish, struct err *err)
 		    hub_member(publish->hub, publish->rows[i].member);
 
 		stream->row = &publish->rows[i];
-		stream->open = member != NULL && !stream_ended_by_hub(member,
+		stream->open = member != NULL && !registry_stream_ended(member,
 						     stream->row->stream);
 	}
 	return 0;

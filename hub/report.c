@@ -217,6 +217,16 @@ report_members(struct hub *hub, bool json, struct buf *out, struct err *err)
 	return rc == 0 ? buf_check(out, "report", err) : -1;
 }
 
+/* By its source, or by us. */
+static bool
+stream_ended(struct hub *hub, const struct store_stream *row)
+{
+	const struct registry_member *member = hub_member(hub, row->member);
+
+	return row->ended ||
+	       (member != NULL && registry_stream_ended(member, row->stream));
+}
+
 static void
 stream_json(struct hub *hub, struct buf *out, const struct store_stream *row)
 {
@@ -239,7 +249,7 @@ stream_json(struct hub *hub, struct buf *out, const struct store_stream *row)
 	json_number(out, "admitted_at", row->admitted_at);
 	buf_addf(out, ",\"stale\":%s,\"ended\":%s",
 	    row->not_after < hub->now_ms ? "true" : "false",
-	    row->ended ? "true" : "false");
+	    stream_ended(hub, row) ? "true" : "false");
 	json_number(out, "foreign", (int64_t)row->foreign);
 	json_number(out, "held_version", (int64_t)row->held_version);
 	json_number(out, "held_foreign", (int64_t)row->held_foreign);
@@ -254,7 +264,7 @@ stream_state(struct hub *hub, const struct store_stream *row)
 {
 	if (hub_member(hub, row->member) == NULL)
 		return "revoked";
-	if (row->ended)
+	if (stream_ended(hub, row))
 		return "ended";
 	if (row->held_version != 0)
 		return "held";

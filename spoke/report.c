@@ -174,7 +174,9 @@ own_report(struct report *r, const char *policy, struct err *err)
 		    (unsigned long long)own.hub_version,
 		    (long long)own.hub_issued_at);
 		key_text(r, "refusal", own.hub_refusal, true);
-		buf_add_byte(&r->out, '}');
+		buf_addf(&r->out, ",\"policy\":%s}",
+		    spoke_conf_export(r->conf, policy) != NULL ? "true"
+							       : "false");
 		return 0;
 	}
 	if (own.hub_version == 0 && own.sequence == 0)
@@ -183,6 +185,32 @@ own_report(struct report *r, const char *policy, struct err *err)
 	    (unsigned long long)own.hub_version,
 	    own.sequence != 0 ? ", a newer one is on its way" : "",
 	    own.hub_refusal[0] != '\0' ? ", refused: " : "", own.hub_refusal);
+	return 0;
+}
+
+/* A policy was taken out or renamed: what it published stays with others. */
+static int
+orphan_report(void *arg, const char *policy, struct err *err)
+{
+	struct report *r = arg;
+	const struct registry_member *me =
+	    r->spoke.registry == NULL
+		? NULL
+		: registry_find(r->spoke.registry, r->spoke.identity.member);
+
+	if (spoke_conf_export(r->conf, policy) != NULL)
+		return 0;
+	if (own_report(r, policy, err) < 0)
+		return -1;
+	if (r->json)
+		return 0;
+	if (me != NULL && registry_stream_ended(me, policy))
+		buf_addf(&r->out, "  the hub ended it\n");
+	else
+		buf_addf(&r->out,
+		    "  no export policy has that name now: others keep what it "
+		    "published; galhub end %s/%s at the hub ends it\n",
+		    r->spoke.identity.member, policy);
 	return 0;
 }
 
@@ -242,6 +270,8 @@ streams_report(struct report *r, struct err *err)
 	for (size_t i = 0; i < r->conf->export_count; i++)
 		if (own_report(r, r->conf->exports[i].name, err) < 0)
 			return -1;
+	if (store_own_list(r->spoke.store, orphan_report, r, err) < 0)
+		return -1;
 	if (store_streams_list(r->spoke.store, &list, &count, err) < 0)
 		return -1;
 	if (r->json)

@@ -301,6 +301,25 @@ store_own_get(struct spoke_store *store, const char *policy,
 }
 
 int
+store_own_list(
+    struct spoke_store *store, store_own_fn *fn, void *arg, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(store->db,
+		"SELECT policy FROM own WHERE hub_version > 0 ORDER BY policy",
+		&stmt, err) < 0)
+		return -1;
+	while ((rc = db_step(stmt, err)) > 0)
+		if (fn(arg, db_column_text(stmt, 0), err) < 0) {
+			db_reset(stmt);
+			return -1;
+		}
+	return rc;
+}
+
+int
 store_own_set(
     struct spoke_store *store, const struct store_own *own, struct err *err)
 {

@@ -83,6 +83,11 @@ int store_own_get(struct spoke_store *store, const char *policy,
 int store_own_set(struct spoke_store *store, const struct store_own *own,
     struct err *err) ERR_WUR;
 
+/* Calls fn with the policy of each that the hub has, by name. */
+typedef int store_own_fn(void *arg, const char *policy, struct err *err);
+int store_own_list(struct spoke_store *store, store_own_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
+
 /* Another member's stream as taken in here. */
 struct store_stream {
 	char member[64];

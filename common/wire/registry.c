@@ -431,6 +431,15 @@ member_find_compare(const void *key, const void *item)
 	return slice_compare_case(slice_str(key), slice_str(member->name));
 }
 
+bool
+registry_stream_ended(const struct registry_member *member, const char *stream)
+{
+	for (size_t i = 0; i < member->ended_count; i++)
+		if (registry_name_equal(member->ended_streams[i], stream))
+			return true;
+	return false;
+}
+
 const struct registry_member *
 registry_find(const struct registry *registry, const char *name)
 {

@@ -69,6 +69,9 @@ int registry_encode(const Galr__Registry *message, const struct keys *hub_keys,
 /* NULL when there is none. name "" gives the hub. */
 const struct registry_member *registry_find(
     const struct registry *registry, const char *name);
+/* Does the hub say that this stream of the member is over? */
+bool registry_stream_ended(
+    const struct registry_member *member, const char *stream);
 const struct registry_key *registry_member_key(
     const struct registry_member *member, enum registry_role role,
     const struct id *key_id);

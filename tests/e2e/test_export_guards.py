@@ -3,7 +3,7 @@ just that, once, after a look at it."""
 
 import pytest
 
-from testbed.star import staff_mails
+from testbed.star import POLICIES, staff_mails
 
 FEW = 'feed = "%s"; max_delete_percent = 10; max_delete_count = 2;'
 
@@ -159,3 +159,26 @@ def test_errors(star, source):
     spoke.ldap.restart()
     spoke.do('run', 'staff', '--full')
     assert published(spoke, star)[1] == 12
+
+
+def test_a_policy_that_went(star, source):
+    """What it published stays with others until the hub ends it; status
+    tells of it at the source, and streams at the hub."""
+    spoke = source(3)
+    assert 'no export policy' not in spoke.do('status').out
+    spoke.write_policies(POLICIES.replace('name = "staff"', 'name = "all"')
+                         .replace('{name}/staff', '{name}/all'))
+    said = spoke.do('status').out
+    assert 'no export policy has that name now' in said, said
+    assert 'galhub end SOURCE/staff' in said, said
+    rows = spoke.json('status')['own_streams']
+    assert [(row['stream'], row['policy']) for row in rows] == [
+        ('all', True), ('staff', False)]
+    row, = star.hub.json('streams')['streams']
+    assert not row['ended']
+    star.hub.do('end', 'SOURCE/staff')
+    row, = star.hub.json('streams')['streams']
+    assert row['ended']
+    assert 'ended' in star.hub.do('streams').out
+    spoke.do('run', 'partners')
+    assert 'the hub ended it' in spoke.do('status').out
