@@ -57,9 +57,9 @@ collect_witness_keep(struct collector *c, struct err *err)
 	if (!w->known)
 		return 0;
 	buf_init(&note, COLLECT_NOTE_MAX);
-	for (uint8_t r = 0; r < SHAPE_REASON_COUNT; r++)
+	for (unsigned r = 0; r < SHAPE_REASON_COUNT; r++)
 		for (size_t i = 0; i < w->count[r]; i++) {
-			buf_add_byte(&note, r);
+			buf_add_byte(&note, (uint8_t)r);
 			buf_add(&note, id_slice(&w->ids[r][i]));
 		}
 	rc = replica_note_set(c->replica, WITNESS_NOTE, buf_slice(&note), err);
