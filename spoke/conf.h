@@ -64,7 +64,7 @@ struct spoke_directory {
 };
 
 /* One entry of `from`: an OU, a search of the whole forest or one object. */
-enum export_scope { EXPORT_BASE, EXPORT_ONE, EXPORT_SUBTREE, EXPORT_BELOW };
+enum export_scope { EXPORT_THIS_OU, EXPORT_SUB_OUS, EXPORT_SUBTREE };
 
 /* What of a group that is found goes out (FEATURES E4, E5). */
 enum export_groups {
@@ -85,7 +85,7 @@ struct export_base {
 	const char *search; /* expression with * */
 	const char *filter; /* LDAP filter, RFC 4515 */
 	const char *object; /* DN or GUID */
-	/* below: sub-OUs without the entries of the OU itself */
+	/* sub-ous: not the entries directly in the OU */
 	enum export_scope scope;
 	const char *const *exclude; /* DNs or GUIDs of subtrees left out */
 	size_t exclude_count;

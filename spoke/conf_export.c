@@ -5,9 +5,8 @@
 #include "spoke/conf_internal.h"
 #include "spoke/facts.h"
 
-static const struct conf_name scope_names[] = {{"base", EXPORT_BASE},
-    {"one", EXPORT_ONE}, {"subtree", EXPORT_SUBTREE}, {"below", EXPORT_BELOW},
-    {NULL, 0}};
+static const struct conf_name scope_names[] = {{"this-ou", EXPORT_THIS_OU},
+    {"sub-ous", EXPORT_SUB_OUS}, {"subtree", EXPORT_SUBTREE}, {NULL, 0}};
 static const struct conf_name find_names[] = {{"user", DIALECT_FIND_USER},
     {"contact", DIALECT_FIND_CONTACT}, {"group", DIALECT_FIND_GROUP},
     {"dynamic-group", DIALECT_FIND_DYNAMIC_GROUP},

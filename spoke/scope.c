@@ -280,7 +280,7 @@ scope_excludes(const struct scope *s, const char *dn)
 static bool
 is_above(const struct scope_from *from, const char *dn)
 {
-	return from->base->scope == EXPORT_BELOW &&
+	return from->base->scope == EXPORT_SUB_OUS &&
 	       (dn_equal(dn, from->place.dn) ||
 		   dn_equal(dn_parent(dn), from->place.dn));
 }
@@ -290,9 +290,9 @@ in_place(const struct scope_from *from, const char *dn)
 {
 	const char *place = from->place.dn;
 
-	if (from->base->object != NULL || from->base->scope == EXPORT_BASE)
+	if (from->base->object != NULL)
 		return dn_equal(dn, place);
-	if (from->base->scope == EXPORT_ONE)
+	if (from->base->scope == EXPORT_THIS_OU)
 		return dn_equal(dn_parent(dn), place);
 	return dn_is_below(dn, place, true);
 }
@@ -440,13 +440,13 @@ scope_from_read(struct scope *s, size_t index,
 	struct scope_reader reader = {
 	    .scope = s, .from = from, .fn = fn, .arg = arg};
 	struct scope_search search = {.base = from->place.dn,
-	    .scope =
-		from->base->scope == EXPORT_ONE ? SEARCH_ONE : SEARCH_SUBTREE,
+	    .scope = from->base->scope == EXPORT_THIS_OU ? SEARCH_ONE
+							 : SEARCH_SUBTREE,
 	    .filter = filters->place,
 	    .attributes = attributes};
 	int rc = 0;
 
-	if (from->base->object != NULL || from->base->scope == EXPORT_BASE)
+	if (from->base->object != NULL)
 		search.scope = SEARCH_BASE;
 	if (from->base->ou != NULL || from->base->object != NULL) {
 		if (from->place.dn == NULL)

@@ -63,7 +63,7 @@ def test_units_and_levels(north):
     secret = unit(d, 'Secret')
     top, mid, low, hush = (mail_of(d, person(d, n, where)) for n, where in
                            enumerate((d.staff, inner, deep, secret)))
-    for scope, want in (('one', {top}), ('below', {mid, low, hush}),
+    for scope, want in (('this-ou', {top}), ('sub-ous', {mid, low, hush}),
                         ('subtree', {top, mid, low, hush})):
         policy(north, '{ ou = "%s"; scope = "%s"; }' % (d.staff, scope))
         assert exported(north) == want, scope

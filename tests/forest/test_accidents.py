@@ -76,7 +76,7 @@ def test_names_as_the_server_takes_them(east, tmp_path):
 
 
 @pytest.mark.parametrize('first,second', [
-    ('ou = "{0}"; scope = "one";', 'ou = "{0}";'),
+    ('ou = "{0}"; scope = "this-ou";', 'ou = "{0}";'),
     ('search = "Nobody*"; kinds = [ "group" ];',
      'search = "Nobody*"; kinds = [ "user" ];')])
 def test_entries_that_differ_a_little_are_watched_apart(

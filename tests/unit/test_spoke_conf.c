@@ -267,7 +267,7 @@ test_what_from_says(void **state)
 	refused_from("", "exactly one");
 	refused_from("ou = \"OU=A\"; search = \"a\";", "exactly one");
 	refused_from("ou = \"OU=A\"; kinds = [ \"user\" ];", "kinds belongs");
-	refused_from("search = \"a\"; scope = \"one\";", "scope belongs");
+	refused_from("search = \"a\"; scope = \"this-ou\";", "scope belongs");
 	refused_from(
 	    "object = \"CN=A\"; exclude = [ \"OU=B\" ];", "exclude belongs");
 	refused_from("search = \"a\"; kinds = [ \"printer\" ];", "printer");
