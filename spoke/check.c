@@ -6,7 +6,7 @@
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "common/wire/registry.h"
-#include "spoke/audience.h"
+#include "spoke/export/audience.h"
 #include "spoke/check_internal.h"
 #include "spoke/front.h"
 #include "spoke/spoke.h"

@@ -3,7 +3,7 @@
 #ifndef SPOKE_EXCHANGE_H
 #define SPOKE_EXCHANGE_H
 
-#include "spoke/fetch.h"
+#include "spoke/import/fetch.h"
 #include "spoke/front.h"
 
 struct exchange {

@@ -2,9 +2,9 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "spoke/collect.h"
-#include "spoke/hold.h"
-#include "spoke/import.h"
+#include "spoke/export/collect.h"
+#include "spoke/export/hold.h"
+#include "spoke/import/import.h"
 
 #define RELEASE_OUT_MAX ((size_t)64 << 20)
 #define RELEASE_ARENA_MAX (16 * 1024 * 1024)

@@ -1,4 +1,4 @@
-#include "spoke/import.h"
+#include "spoke/import/import.h"
 #include "spoke/report.h"
 
 #include <unistd.h>

@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 #include "common/base/log.h"
-#include "spoke/fetch.h"
+#include "spoke/import/fetch.h"
 
 #define ROTATE_LOCK_MS 30000
 

@@ -7,7 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "spoke/exchange.h"
-#include "spoke/import.h"
+#include "spoke/import/import.h"
 #include "spoke/run_internal.h"
 
 /* Keeps the outcome for status, prints it, gives the code. */

@@ -1,11 +1,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "spoke/audience.h"
-#include "spoke/collect.h"
+#include "spoke/export/audience.h"
+#include "spoke/export/collect.h"
 #include "spoke/exchange.h"
-#include "spoke/publish.h"
+#include "spoke/export/publish.h"
 #include "spoke/run_internal.h"
-#include "spoke/stages.h"
+#include "spoke/export/stages.h"
 
 /* A refused delta is followed by a full; once more when the hub was restored
  * in between. */

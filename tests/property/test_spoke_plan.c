@@ -17,9 +17,9 @@
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "spoke/address.h"
-#include "spoke/guard.h"
-#include "spoke/plan.h"
-#include "spoke/views.h"
+#include "spoke/import/guard.h"
+#include "spoke/import/plan.h"
+#include "spoke/import/views.h"
 
 #define INTO "OU=Partners,DC=here,DC=example"
 #define STAFF "OU=Staff,DC=here,DC=example"

@@ -8,7 +8,7 @@
 #include "common/ldap/dn.h"
 #include "common/ldap/writer.h"
 #include "common/replica/replica.h"
-#include "spoke/import.h"
+#include "spoke/import/import.h"
 #include "tests/unit/ldap_fixture.h"
 #include "tests/unit/wire_realm.h"
 

@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_IMPORT_TESTS_H
 #define TESTS_UNIT_IMPORT_TESTS_H
 
-#include "spoke/importdb.h"
+#include "spoke/import/importdb.h"
 #include "tests/unit/import_fixture.h"
 
 static struct world *w;

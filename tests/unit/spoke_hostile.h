@@ -4,7 +4,7 @@
 #define TESTS_UNIT_SPOKE_HOSTILE_H
 
 #include "common/wire/section.h"
-#include "spoke/fetch.h"
+#include "spoke/import/fetch.h"
 #include "tests/unit/spoke_fixture.h"
 
 #define HOSTILE_TUPLES 4

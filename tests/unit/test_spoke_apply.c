@@ -1,5 +1,5 @@
 /* Applying a plan to a real slapd: what it refuses stops nothing else. */
-#include "spoke/apply.h"
+#include "spoke/import/apply.h"
 #include "tests/unit/import_fixture.h"
 
 static struct world *w;

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 
-#include "spoke/fetch.h"
+#include "spoke/import/fetch.h"
 #include "tests/unit/spoke_fixture.h"
 
 struct star {

@@ -9,7 +9,7 @@
 
 #include "common/base/fsio.h"
 #include "common/wire/crypto.h"
-#include "spoke/guard.h"
+#include "spoke/import/guard.h"
 
 static char dir[64];
 static struct importdb *db;

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-#include "spoke/publish.h"
+#include "spoke/export/publish.h"
 #include "tests/unit/spoke_fixture.h"
 
 struct star {

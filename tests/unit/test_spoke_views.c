@@ -9,7 +9,7 @@
 #include "common/wire/limits.h"
 #include "spoke/address.h"
 #include "spoke/names.h"
-#include "spoke/views.h"
+#include "spoke/import/views.h"
 
 static struct arena *arena;
 static const char *const north_domains[] = {"north.example"};

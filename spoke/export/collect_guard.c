@@ -1,0 +1,136 @@
+/* E15: what looks like an accident is held until somebody releases it. */
+#include "common/base/log.h"
+#include "spoke/export/collect_internal.h"
+
+#define GUARD_TEXT_MAX ERR_MESSAGE_MAX
+
+/* The counts alone tell: which objects they are is asked only then. */
+static unsigned
+guards_find(
+    const struct export_policy *p, const struct hold *hold, uint64_t deleted)
+{
+	unsigned guards = 0;
+
+	if (hold->exported < p->minimum)
+		guards |= HOLD_MINIMUM;
+	if (hold->errors > p->max_errors || (hold->nameless > 0 && deleted > 0))
+		guards |= HOLD_ERRORS;
+	if (deleted > p->max_delete_count &&
+	    deleted * 100 > hold->before * p->max_delete_percent)
+		guards |= HOLD_DELETIONS;
+	return guards;
+}
+
+static int
+gone_add(void *arg, const struct id *id, struct err *err)
+{
+	struct hold *hold = arg;
+
+	(void)err;
+	collect_ids_add(&hold->gone, id);
+	return 0;
+}
+
+static int
+hold_fill(struct collector *c, struct err *err)
+{
+	hold_fini(&c->hold);
+	if (replica_intake_gone(c->intake, gone_add, &c->hold, err) < 0)
+		return -1;
+	for (size_t i = 0; i < c->failed.count; i++)
+		collect_ids_add(&c->hold.failed, &c->failed.list[i]);
+	collect_ids_sort(&c->hold.failed);
+	return 0;
+}
+
+static void
+text_and(struct buf *text)
+{
+	if (text->len > 0)
+		buf_add_str(text, "; ");
+}
+
+static int
+hold_tell(struct collector *c, struct err *err)
+{
+	const struct export_policy *p = c->policy;
+	const struct hold *hold = &c->hold;
+	struct buf text;
+
+	buf_init(&text, GUARD_TEXT_MAX);
+	if ((hold->guards & HOLD_MINIMUM) != 0)
+		buf_addf(&text,
+		    "only %llu objects to export, the policy demands at least "
+		    "%llu (minimum)",
+		    (unsigned long long)hold->exported,
+		    (unsigned long long)p->minimum);
+	if ((hold->guards & HOLD_DELETIONS) != 0) {
+		text_and(&text);
+		buf_addf(&text,
+		    "%zu of %llu objects would be deleted, more than %u %% and "
+		    "more than %llu (max_delete_percent, max_delete_count)",
+		    hold->gone.count, (unsigned long long)hold->before,
+		    p->max_delete_percent,
+		    (unsigned long long)p->max_delete_count);
+	}
+	if ((hold->guards & HOLD_ERRORS) != 0) {
+		text_and(&text);
+		buf_addf(&text,
+		    "%llu entries cannot be read, %s %llu (max_errors), the "
+		    "last: %.200s",
+		    (unsigned long long)hold->errors,
+		    hold->errors > p->max_errors
+			? "more than"
+			: "and some without an id may be those that would be "
+			  "deleted, not more than",
+		    (unsigned long long)p->max_errors, c->failure);
+	}
+	(void)err_set(err, ERR_LIMIT,
+	    "%s: nothing is sent; look at it with galspoke release --list %s, "
+	    "and if it is meant, run galspoke release %s",
+	    buf_cstr(&text), p->name, p->name);
+	buf_fini(&text);
+	return -1;
+}
+
+int
+collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
+{
+	const struct export_policy *p = c->policy;
+	struct hold *hold = &c->hold;
+	struct replica_changes changes;
+	struct replica_state state;
+	int released;
+
+	if (collect_lag_check(c, err) < 0)
+		return -1;
+	if (replica_intake_preview(c->intake, &changes, err) < 0)
+		return -1;
+	if (changes.added > 0 && collect_witness_check(c, err) < 0)
+		return -1;
+	replica_state(c->replica, &state);
+	hold->exported = exported;
+	hold->before = state.count;
+	hold->errors = c->result->counts.reasons[SHAPE_ERROR];
+	hold->nameless = c->nameless;
+	hold->guards = guards_find(p, hold, changes.deleted);
+	if (hold->guards == 0)
+		return 0;
+	if (hold_fill(c, err) < 0)
+		return -1;
+	released = hold_is_released(c->replica, hold, err);
+	if (released < 0)
+		return -1;
+	if (released == 0)
+		return hold_tell(c, err);
+	log_notice("what was held was released policy=%s deletions=%zu",
+	    p->name, hold->gone.count);
+	hold->guards = 0;
+	return 0;
+}
+
+int
+collect_hold_keep(struct collector *c, struct err *err)
+{
+	return c->hold.guards == 0 ? 0 : hold_keep(c->replica, &c->hold, err);
+}

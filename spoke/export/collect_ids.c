@@ -1,0 +1,56 @@
+#include "spoke/export/collect_ids.h"
+
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+
+void
+collect_ids_add(struct collect_ids *ids, const struct id *id)
+{
+	if (ids->count == ids->size) {
+		ids->size = ids->size == 0 ? 256 : ids->size * 2;
+		ids->list =
+		    mem_realloc(ids->list, ids->size * sizeof(*ids->list));
+	}
+	ids->list[ids->count++] = *id;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return id_compare(a, b);
+}
+
+void
+collect_ids_sort(struct collect_ids *ids)
+{
+	size_t n = 0;
+
+	if (ids->count > 0)
+		qsort(ids->list, ids->count, sizeof(*ids->list), compare);
+	for (size_t i = 0; i < ids->count; i++)
+		if (i == 0 || id_compare(&ids->list[i], &ids->list[n - 1]) != 0)
+			ids->list[n++] = ids->list[i];
+	ids->count = n;
+	free(ids->marks);
+	ids->marks = mem_calloc(n + 1, sizeof(*ids->marks));
+}
+
+size_t
+collect_ids_find(const struct collect_ids *ids, const struct id *id)
+{
+	const struct id *found;
+
+	if (ids->count == 0)
+		return SIZE_MAX;
+	found = bsearch(id, ids->list, ids->count, sizeof(*ids->list), compare);
+	return found == NULL ? SIZE_MAX : (size_t)(found - ids->list);
+}
+
+void
+collect_ids_fini(struct collect_ids *ids)
+{
+	free(ids->list);
+	free(ids->marks);
+	*ids = (struct collect_ids){.list = NULL};
+}

@@ -1,0 +1,130 @@
+/* Shared by collect.c (a run, and what it remembers), collect_read.c (the
+ * entries) and collect_feed.c (what was touched). */
+#ifndef SPOKE_EXPORT_COLLECT_INTERNAL_H
+#define SPOKE_EXPORT_COLLECT_INTERNAL_H
+
+#include "common/ldap/feed.h"
+#include "spoke/export/collect.h"
+#include "spoke/export/collect_ids.h"
+#include "spoke/export/hold.h"
+#include "spoke/export/idset.h"
+#include "spoke/export/scope.h"
+
+#define COLLECT_NOTE_MAX (256 * 1024)
+#define COLLECT_ARENA_MAX (16 * 1024 * 1024)
+
+/* forest_mark() of the servers, before the last reading that was kept. */
+#define COLLECT_NOTE_MARK "mark"
+
+struct collect_feeds;
+struct references;
+
+/* Some of those whom each reason left out. */
+#define COLLECT_WITNESSES_MAX 16
+struct collect_witnesses {
+	struct id ids[SHAPE_REASON_COUNT][COLLECT_WITNESSES_MAX];
+	size_t count[SHAPE_REASON_COUNT];
+	bool known; /* to be kept */
+};
+
+struct collector {
+	const struct collect_options *options;
+	const struct export_policy *policy;
+	struct replica *replica;
+	struct forest *forest;
+	const struct dialect *dialect; /* forest_dialect() */
+	struct scope *scope;
+	struct replica_intake *intake; /* NULL: only counted */
+	struct idset *seen;            /* NULL: nothing can be found twice */
+	struct arena *arena;
+	struct buf body;
+	struct shape *shape;
+	unsigned notes; /* lines in the log about odd values */
+	struct collect_result *result;
+	/* The last reading was under this policy, and nothing was restored
+	 * since: what was touched is all that can differ. */
+	bool may_follow;
+	bool proof_due;
+	struct references *references; /* NULL: none are carried */
+	struct collect_feeds *feeds;   /* NULL: no feed is at work */
+	struct collect_ids failed;     /* objects that could not be read */
+	uint64_t nameless;             /* entries without an id */
+	char failure[256];             /* why the last of them */
+	struct hold hold;      /* what a guard holds; no guards: nothing */
+	uint64_t behind_since; /* Unix ms; a server is behind; 0: none */
+	struct collect_witnesses witnesses;
+};
+
+/* --- collect_read.c --- */
+
+/* Opens the scope and the policy's judge. */
+int collect_prepare(struct collector *c, struct err *err) ERR_WUR;
+/* Takes in everything that the policy finds; entries[i]: how many entry i of
+ * `from` found. 1: the intake must be dropped and everything taken again. */
+int collect_entries(
+    struct collector *c, uint64_t *entries, struct err *err) ERR_WUR;
+/* Takes in those of these objects that the policy finds. */
+int collect_ids_take(struct collector *c, const struct id *ids, size_t count,
+    struct err *err) ERR_WUR;
+
+/* The same for objects that the policy did not choose, wherever they are: they
+ * go out as managers of others. */
+int collect_along_take(struct collector *c, const struct id *ids, size_t count,
+    struct err *err) ERR_WUR;
+/* Without an intake: would it be exported? */
+bool collect_is_counted(const struct collector *c, const struct id *id);
+
+/* --- collect.c --- */
+
+/* How many entries this one of `from` found at the last whole reading. */
+int collect_base_before(struct collector *c, const struct export_base *base,
+    uint64_t *out_entries, struct err *err) ERR_WUR;
+/* A note that is a number; 0 when there is none. */
+int collect_note_number(struct collector *c, const char *key, uint64_t *out,
+    struct err *err) ERR_WUR;
+int collect_note_number_set(struct collector *c, const char *key,
+    uint64_t value, struct err *err) ERR_WUR;
+/* Commits the intake. */
+int collect_intake_finish(
+    struct collector *c, bool force, struct err *err) ERR_WUR;
+
+/* --- collect_lag.c --- */
+
+/* Class temporary when a server that was read lacks what the one before it had,
+ * and has not for long; then c->behind_since says since when. */
+int collect_lag_check(struct collector *c, struct err *err) ERR_WUR;
+/* Keeps since when; 0: it is over. */
+int collect_lag_keep(
+    struct collector *c, uint64_t since, struct err *err) ERR_WUR;
+
+/* --- collect_witness.c --- */
+
+/* This one is left out. */
+void collect_witness_take(
+    struct collector *c, enum shape_reason reason, const struct id *id);
+/* Class config when none of those is left out any more whom one reason did. */
+int collect_witness_check(struct collector *c, struct err *err) ERR_WUR;
+/* Writes them, if this run knows of any. */
+int collect_witness_keep(struct collector *c, struct err *err) ERR_WUR;
+
+/* --- collect_guard.c --- */
+
+/* Guards E15 on what the intake would do. exported: the objects there would
+ * be. Class limit when they hold it, unless just this was released. */
+int collect_guards_check(
+    struct collector *c, uint64_t exported, struct err *err) ERR_WUR;
+/* Keeps what they held; after the intake was aborted. */
+int collect_hold_keep(struct collector *c, struct err *err) ERR_WUR;
+
+/* --- collect_feed.c --- */
+
+/* Asks the feeds of every naming context that the policy reads. 1: what was
+ * touched is taken in, 0: read whole (said in the log), -1. */
+int collect_feeds_follow(struct collector *c, struct err *err) ERR_WUR;
+/* Keeps the feeds' cookies; what they led to is committed. */
+int collect_feeds_keep(struct collector *c, struct err *err) ERR_WUR;
+/* An object is exported, or keeps its former state: it is not to be deleted. */
+void collect_feeds_seen(struct collect_feeds *feeds, const struct id *id);
+void collect_feeds_free(struct collect_feeds *feeds);
+
+#endif

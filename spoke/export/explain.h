@@ -1,0 +1,13 @@
+/* Why somebody is or is not exported. FEATURES E16. */
+#ifndef SPOKE_EXPORT_EXPLAIN_H
+#define SPOKE_EXPORT_EXPLAIN_H
+
+#include "spoke/conf.h"
+
+/* Every entry of the forest with that address, and what each export policy
+ * makes of it, by which entry of `from`. Prints on stdout and gives the exit
+ * code: EXIT_FAILED when there is none. Nothing is written. */
+int explain_address(
+    const struct spoke_conf *conf, const char *address, bool json);
+
+#endif

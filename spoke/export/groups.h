@@ -1,0 +1,78 @@
+/*
+ * Who belongs to the groups that a policy expands: ids only, entry of `from` by
+ * entry. A walk in breadth, so that cycles end and everyone counts once.
+ *
+ *   groups_add() each root ── groups_walk() ── groups_find(), groups_list()
+ *                                           ├─ groups_changed(): since the last
+ *                                           │  time that groups_keep() was
+ *                                           └─ groups_keep()
+ *
+ * A group that cannot be read to its end is an error, never a shorter list. A
+ * dynamic group whose filter is refused keeps those whom it found last.
+ * FEATURES E4, E5.
+ */
+#ifndef SPOKE_EXPORT_GROUPS_H
+#define SPOKE_EXPORT_GROUPS_H
+
+#include "common/replica/replica.h"
+#include "spoke/export/collect_ids.h"
+#include "spoke/forest.h"
+
+struct groups;
+
+/* Does this entry of `from` leave out what has that name? */
+typedef bool groups_skip_fn(const void *arg, size_t from, const char *dn);
+
+struct groups_options {
+	struct forest *forest;
+	struct replica *replica; /* keeps what was found; NULL: nothing does */
+	unsigned page_size;
+	groups_skip_fn *skip;
+	const void *arg;
+};
+
+struct groups_member {
+	struct id id;
+	uint32_t via;  /* groups_via() */
+	bool expanded; /* a group whose own members are here too */
+	bool outside;  /* in a domain that only the global catalogue has */
+};
+
+/* The options are copied, what they point to is borrowed. */
+struct groups *groups_new(const struct groups_options *options);
+/* NULL is legal. */
+void groups_free(struct groups *groups);
+
+/* A root of the next walk, read with objectGUID or entryUUID, and
+ * objectClass. */
+int groups_add(struct groups *groups, const struct search_entry *entry,
+    struct err *err) ERR_WUR;
+/* Reads the members of the roots that were added, and down to depth levels of
+ * groups: 1 is the roots' own. Call with from = 0, 1, 2 ... in turn. */
+int groups_walk(struct groups *groups, size_t from, unsigned depth,
+    struct err *err) ERR_WUR;
+
+/* The members found for that entry of `from`, in the order of their ids. */
+const struct groups_member *groups_list(
+    const struct groups *groups, size_t from, size_t *out_count);
+/* How many roots were added for it. */
+size_t groups_roots(const struct groups *groups, size_t from);
+/* NULL when there is no such member. */
+const struct groups_member *groups_find(
+    const struct groups *groups, size_t from, const struct id *id);
+/* DN of the group by which it was found first. */
+const char *groups_via(
+    const struct groups *groups, const struct groups_member *member);
+/* Dynamic groups whose filter was refused. */
+size_t groups_refused(const struct groups *groups);
+
+/* Adds to out the ids that are members under this key and were not, or the
+ * other way round, and those outside; *out_before: how many there were. */
+int groups_changed(const struct groups *groups, size_t from, const char *key,
+    struct collect_ids *out, size_t *out_before, struct err *err) ERR_WUR;
+/* Writes under this key who was found; and what dynamic groups answered. */
+int groups_keep(const struct groups *groups, size_t from, const char *key,
+    struct err *err) ERR_WUR;
+int groups_answers_keep(struct groups *groups, struct err *err) ERR_WUR;
+
+#endif

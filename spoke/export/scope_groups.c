@@ -1,0 +1,285 @@
+/* The members of the groups that entries of `from` find. FEATURES E4, E5. */
+#include "spoke/export/scope_internal.h"
+
+#include "common/base/mem.h"
+
+#define MEMBERS_AT_ONCE 1000
+#define MEMBERS_KEY_SIZE 64
+
+static bool
+from_expands(const struct scope_from *from)
+{
+	return from->base->groups != EXPORT_GROUPS_ITSELF;
+}
+
+bool
+scope_expands(const struct scope *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (from_expands(&s->list[i]))
+			return true;
+	return false;
+}
+
+static size_t
+from_index(const struct scope *s, const struct scope_from *from)
+{
+	return (size_t)(from - s->list);
+}
+
+/* --- who the members are --- */
+
+static bool
+is_skipped(const void *arg, size_t from, const char *dn)
+{
+	const struct scope *s = arg;
+
+	return scope_is_excluded(&s->list[from], dn);
+}
+
+static int
+root_take(void *arg, const struct scope_hit *hit,
+    const struct search_entry *entry, struct err *err)
+{
+	struct scope *s = arg;
+
+	return hit->excluded ? 0 : groups_add(s->groups, entry, err);
+}
+
+static int
+roots_read(struct scope *s, size_t index, struct err *err)
+{
+	static const char *const names[] = {
+	    "objectGUID", "entryUUID", "objectClass", NULL};
+	struct scope_filters filters = {.search = s->list[index].groups_filter};
+	struct buf kinds;
+	int rc;
+
+	buf_init(&kinds, 1024);
+	dialect_kinds_filter(s->options.dialect, DIALECT_FIND_GROUPS, &kinds);
+	filters.place = buf_cstr(&kinds);
+	rc = scope_from_read(s, index, &filters, names, root_take, s, err);
+	buf_fini(&kinds);
+	return rc;
+}
+
+/* Of the entry and of all that decides who its members are. */
+static void
+members_key(const struct scope_from *from, char key[MEMBERS_KEY_SIZE])
+{
+	scope_key(from->base, "members", key, MEMBERS_KEY_SIZE);
+}
+
+/* An account that may not read the members any more sees empty groups. Groups
+ * that are gone are no riddle, but one that was chosen by name. */
+static int
+members_check(struct scope *s, size_t index, struct err *err)
+{
+	struct collect_ids changed = {.list = NULL};
+	char key[MEMBERS_KEY_SIZE], text[1024];
+	size_t before = 0;
+	int rc = 0;
+
+	/* Who only looks is told what there is. */
+	if (s->options.wide || s->options.repin ||
+	    scope_members_count(s, &s->list[index]) > 0 ||
+	    (groups_roots(s->groups, index) == 0 &&
+		s->list[index].base->object == NULL))
+		return 0;
+	members_key(&s->list[index], key);
+	rc = groups_changed(s->groups, index, key, &changed, &before, err);
+	collect_ids_fini(&changed);
+	if (rc < 0 || before == 0)
+		return rc;
+	return err_set(err, ERR_CONFIG,
+	    "export from %s: no group there has members, last time there were "
+	    "%zu: may the account still read them? If that is meant, run once "
+	    "with --allow-empty",
+	    scope_text(s->list[index].base, text, sizeof(text)), before);
+}
+
+int
+scope_expand(struct scope *s, struct err *err)
+{
+	const struct groups_options options = {.forest = s->options.forest,
+	    .replica = s->options.replica,
+	    .page_size = s->options.page_size,
+	    .skip = is_skipped,
+	    .arg = s};
+	char text[1024];
+
+	if (!scope_expands(s))
+		return 0;
+	groups_free(s->groups);
+	s->groups = groups_new(&options);
+	for (size_t i = 0; i < s->count; i++) {
+		const struct export_base *base = s->list[i].base;
+
+		if ((from_expands(&s->list[i]) && roots_read(s, i, err) < 0) ||
+		    groups_walk(s->groups, i, base->depth, err) < 0)
+			return err_prepend(err, "export from %s",
+			    scope_text(base, text, sizeof(text)));
+		if (members_check(s, i, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+scope_members_changed(struct scope *s, struct collect_ids *out, struct err *err)
+{
+	char key[MEMBERS_KEY_SIZE];
+	size_t before;
+
+	for (size_t i = 0; s->groups != NULL && i < s->count; i++) {
+		if (!from_expands(&s->list[i]))
+			continue;
+		members_key(&s->list[i], key);
+		if (groups_changed(s->groups, i, key, out, &before, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+scope_members_keep(struct scope *s, struct err *err)
+{
+	char key[MEMBERS_KEY_SIZE];
+
+	if (s->groups == NULL)
+		return 0;
+	for (size_t i = 0; i < s->count; i++) {
+		if (!from_expands(&s->list[i]))
+			continue;
+		members_key(&s->list[i], key);
+		if (groups_keep(s->groups, i, key, err) < 0)
+			return -1;
+	}
+	return groups_answers_keep(s->groups, err);
+}
+
+size_t
+scope_refused(const struct scope *s)
+{
+	return s->groups == NULL ? 0 : groups_refused(s->groups);
+}
+
+/* --- what belongs by them --- */
+
+size_t
+scope_members_count(const struct scope *s, const struct scope_from *from)
+{
+	size_t count = 0;
+
+	if (s->groups != NULL)
+		(void)groups_list(s->groups, from_index(s, from), &count);
+	return count;
+}
+
+bool
+scope_members_only(const struct scope *s, const struct scope_from *from,
+    const struct search_entry *entry)
+{
+	Galr__Kind kind;
+
+	if (from->base->groups != EXPORT_GROUPS_MEMBERS)
+		return false;
+	kind = dialect_entry_kind(s->options.dialect, entry);
+	return kind == GALR__KIND__KIND_GROUP ||
+	       kind == GALR__KIND__KIND_DYNAMIC_GROUP;
+}
+
+int
+scope_member_find(struct scope *s, const struct scope_from *from,
+    const struct search_entry *entry, struct scope_hit *out_hit,
+    struct err *err)
+{
+	const struct groups_member *member;
+	size_t index = from_index(s, from);
+	struct id id;
+
+	if (scope_members_count(s, from) == 0)
+		return 0;
+	if (dialect_entry_id(s->options.dialect, entry, &id, err) < 0)
+		return -1;
+	member = groups_find(s->groups, index, &id);
+	if (member == NULL)
+		return 0;
+	*out_hit = (struct scope_hit){.from = index,
+	    .excluded = scope_is_excluded(from, entry->dn),
+	    .members_only =
+		member->expanded && from->base->groups == EXPORT_GROUPS_MEMBERS,
+	    .group = groups_via(s->groups, member)};
+	return 1;
+}
+
+static bool
+is_outside(const struct scope *s, const struct id *id)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct groups_member *member =
+		    groups_find(s->groups, i, id);
+
+		if (member != NULL && member->outside)
+			return true;
+	}
+	return false;
+}
+
+int
+scope_outside_read(struct scope_reader *reader, const struct id *ids,
+    size_t count, const char *const *attributes, struct err *err)
+{
+	struct collect_ids outside = {.list = NULL};
+	int rc;
+
+	for (size_t i = 0; reader->scope->groups != NULL && i < count; i++)
+		if (is_outside(reader->scope, &ids[i]))
+			collect_ids_add(&outside, &ids[i]);
+	reader->outside = true;
+	rc = scope_batches_read(
+	    reader, outside.list, outside.count, attributes, err);
+	collect_ids_fini(&outside);
+	return rc;
+}
+
+/* Members in the domains that are read, or in those that are not. */
+static int
+members_read(struct scope_reader *reader, const struct groups_member *list,
+    size_t count, const char *const *attributes, struct err *err)
+{
+	struct id *ids = mem_calloc(MEMBERS_AT_ONCE, sizeof(*ids));
+	size_t i = 0;
+	int rc = 0;
+
+	while (rc == 0 && i < count) {
+		size_t n = 0;
+
+		for (; n < MEMBERS_AT_ONCE && i < count; i++)
+			if (list[i].outside == reader->outside)
+				ids[n++] = list[i].id;
+		rc = scope_batches_read(reader, ids, n, attributes, err);
+	}
+	free(ids);
+	return rc;
+}
+
+int
+scope_members_read(struct scope *s, const struct scope_from *from,
+    const char *const *attributes, scope_fn *fn, void *arg, struct err *err)
+{
+	struct scope_reader reader = {
+	    .scope = s, .from = from, .members = true, .fn = fn, .arg = arg};
+	const struct groups_member *list;
+	size_t count;
+	int rc;
+
+	if (s->groups == NULL)
+		return 0;
+	list = groups_list(s->groups, from_index(s, from), &count);
+	rc = members_read(&reader, list, count, attributes, err);
+	if (rc != 0)
+		return rc;
+	reader.outside = true;
+	return members_read(&reader, list, count, attributes, err);
+}
