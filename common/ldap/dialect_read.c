@@ -69,53 +69,39 @@ decimal(struct slice text)
 	return negative ? -n : n;
 }
 
+struct class_kind {
+	const char *class;
+	Galr__Kind kind;
+};
+
 /* The most special class decides; all classes of an entry are listed. */
-static Galr__Kind
-kind_ad(const struct search_attribute *classes)
-{
-	static const struct {
-		const char *class;
-		Galr__Kind kind;
-	} table[] = {
-	    {"computer", GALR__KIND__KIND_UNSPECIFIED},
-	    {"contact", GALR__KIND__KIND_CONTACT},
-	    {"group", GALR__KIND__KIND_GROUP},
-	    {"msExchDynamicDistributionList", GALR__KIND__KIND_DYNAMIC_GROUP},
-	    {"publicFolder", GALR__KIND__KIND_PUBLIC_FOLDER},
-	    {"user", GALR__KIND__KIND_USER},
-	};
-	size_t i, k;
+static const struct class_kind kinds_ad[] = {
+    {"computer", GALR__KIND__KIND_UNSPECIFIED},
+    {"contact", GALR__KIND__KIND_CONTACT},
+    {"group", GALR__KIND__KIND_GROUP},
+    {"msExchDynamicDistributionList", GALR__KIND__KIND_DYNAMIC_GROUP},
+    {"publicFolder", GALR__KIND__KIND_PUBLIC_FOLDER},
+    {"user", GALR__KIND__KIND_USER},
+    {NULL, GALR__KIND__KIND_UNSPECIFIED},
+};
 
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		for (k = 0; classes != NULL && k < classes->value_count; k++) {
-			if (slice_equal_case(
-				classes->values[k], slice_str(table[i].class)))
-				return table[i].kind;
-		}
-	}
-	return GALR__KIND__KIND_UNSPECIFIED;
-}
+static const struct class_kind kinds_openldap[] = {
+    {"inetOrgPerson", GALR__KIND__KIND_USER},
+    {"groupOfNames", GALR__KIND__KIND_GROUP},
+    {"groupOfUniqueNames", GALR__KIND__KIND_GROUP},
+    {NULL, GALR__KIND__KIND_UNSPECIFIED},
+};
 
 static Galr__Kind
-kind_openldap(const struct search_attribute *classes)
+kind_of(const struct class_kind *table, const struct search_attribute *classes)
 {
-	static const struct {
-		const char *class;
-		Galr__Kind kind;
-	} table[] = {
-	    {"inetOrgPerson", GALR__KIND__KIND_USER},
-	    {"groupOfNames", GALR__KIND__KIND_GROUP},
-	    {"groupOfUniqueNames", GALR__KIND__KIND_GROUP},
-	};
-	size_t i, k;
-
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		for (k = 0; classes != NULL && k < classes->value_count; k++) {
+	if (classes == NULL)
+		return GALR__KIND__KIND_UNSPECIFIED;
+	for (; table->class != NULL; table++)
+		for (size_t i = 0; i < classes->value_count; i++)
 			if (slice_equal_case(
-				classes->values[k], slice_str(table[i].class)))
-				return table[i].kind;
-		}
-	}
+				classes->values[i], slice_str(table->class)))
+				return table->kind;
 	return GALR__KIND__KIND_UNSPECIFIED;
 }
 
@@ -126,8 +112,8 @@ dialect_entry_kind(
 	const struct search_attribute *classes =
 	    search_find(entry, "objectClass");
 
-	return dialect_is_ad(dialect) ? kind_ad(classes)
-				      : kind_openldap(classes);
+	return kind_of(
+	    dialect_is_ad(dialect) ? kinds_ad : kinds_openldap, classes);
 }
 
 static bool
