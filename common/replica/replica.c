@@ -411,21 +411,12 @@ int
 replica_get(struct replica *replica, const struct id *id, struct buf *out,
     struct err *err)
 {
-	struct db_stmt *stmt;
-	int rc;
+	bool there;
 
-	if (db_prepare(replica->db,
-		"SELECT body FROM object INDEXED BY object_id "
-		"WHERE id = ?1 AND deleted = 0",
-		&stmt, err) < 0)
-		return -1;
-	db_bind_blob_static(stmt, 1, id_slice(id));
-	rc = db_step(stmt, err);
-	if (rc <= 0)
-		return rc;
-	buf_add(out, db_column_blob(stmt, 0));
-	db_reset(stmt);
-	return buf_check(out, "object", err) < 0 ? -1 : 1;
+	return replica_row_live(replica->db,
+	    "SELECT body FROM object INDEXED BY object_id "
+	    "WHERE id = ?1 AND deleted = 0",
+	    id, out, &there, err);
 }
 
 static int

@@ -112,6 +112,10 @@ struct replica_row {
 /* 1 found (tombstones too), 0 not, -1. */
 int replica_row_find(struct db *db, const struct id *id,
     struct replica_row *out_row, struct err *err) ERR_WUR;
+/* Appends the one column that sql selects by an id (?1), a literal. 1, 0 there
+ * is no such row, -1; out_there: the column is not NULL. */
+int replica_row_live(struct db *db, const char *sql, const struct id *id,
+    struct buf *out, bool *out_there, struct err *err) ERR_WUR;
 /* references may be NULL: there are none. */
 int replica_row_insert(struct db *db, const struct section_object *object,
     const uint8_t hash[CRYPTO_HASH_LEN],

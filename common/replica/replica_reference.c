@@ -31,22 +31,13 @@ int
 replica_members(struct replica *replica, const struct id *id, struct buf *out,
     struct err *err)
 {
-	struct db_stmt *stmt;
-	int rc;
+	bool there = false;
+	int rc = replica_row_live(replica->db,
+	    "SELECT members FROM object INDEXED BY object_id "
+	    "WHERE id = ?1 AND deleted = 0",
+	    id, out, &there, err);
 
-	if (db_prepare(replica->db,
-		"SELECT members FROM object INDEXED BY object_id "
-		"WHERE id = ?1 AND deleted = 0",
-		&stmt, err) < 0)
-		return -1;
-	db_bind_blob_static(stmt, 1, id_slice(id));
-	rc = db_step(stmt, err);
-	if (rc <= 0)
-		return rc;
-	rc = !db_column_is_null(stmt, 0);
-	buf_add(out, db_column_blob(stmt, 0));
-	db_reset(stmt);
-	return buf_check(out, "memberships", err) < 0 ? -1 : rc;
+	return rc == 1 ? there : rc;
 }
 
 /* What a full reading did not see will be gone. */

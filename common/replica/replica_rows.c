@@ -48,6 +48,25 @@ replica_row_find(struct db *db, const struct id *id,
 }
 
 int
+replica_row_live(struct db *db, const char *sql, const struct id *id,
+    struct buf *out, bool *out_there, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(db, sql, &stmt, err) < 0)
+		return -1;
+	db_bind_blob_static(stmt, 1, id_slice(id));
+	rc = db_step(stmt, err);
+	if (rc <= 0)
+		return rc;
+	*out_there = !db_column_is_null(stmt, 0);
+	buf_add(out, db_column_blob(stmt, 0));
+	db_reset(stmt);
+	return buf_check(out, "object", err) < 0 ? -1 : 1;
+}
+
+int
 replica_row_length(
     struct db *db, int64_t rowid, uint64_t *out_length, struct err *err)
 {
