@@ -83,15 +83,16 @@ head_hash(const struct export_policy *p, uint8_t out[CRYPTO_HASH_LEN])
 }
 
 static int
-note_equal(struct collector *c, const char *key, struct slice value,
-    bool *out_equal, struct err *err)
+note_equal(struct collector *c, const char *key,
+    const uint8_t hash[CRYPTO_HASH_LEN], bool *out_equal, struct err *err)
 {
 	struct buf buf;
 	int rc;
 
 	buf_init(&buf, COLLECT_NOTE_MAX);
 	rc = replica_note_get(c->replica, key, &buf, err);
-	*out_equal = rc == 0 && slice_equal(buf_slice(&buf), value);
+	*out_equal = rc == 0 && slice_equal(buf_slice(&buf),
+				    slice_make(hash, CRYPTO_HASH_LEN));
 	buf_fini(&buf);
 	return rc;
 }
@@ -152,26 +153,23 @@ mark_is_same(struct collector *c, bool *out_same, struct err *err)
 static int
 is_unchanged(struct collector *c, bool *out, struct err *err)
 {
-	uint8_t policy[CRYPTO_HASH_LEN], head[CRYPTO_HASH_LEN];
 	const struct collect_options *o = c->options;
 	struct replica_state state;
 	uint64_t read_at;
-	bool same[2];
+	bool same_policy;
 
 	*out = false;
 	c->proof_due = true;
 	replica_state(c->replica, &state);
 	if (state.version == 0 || is_behind(o, &state))
 		return 0;
-	policy_hash(c, policy);
-	head_hash(c->policy, head);
 	if (collect_note_number(c, COLLECT_NOTE_READ, &read_at, err) < 0 ||
-	    note_equal(c, COLLECT_NOTE_POLICY,
-		slice_make(policy, sizeof(policy)), &same[0], err) < 0 ||
-	    note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
-		&same[1], err) < 0)
+	    note_equal(c, COLLECT_NOTE_POLICY, c->policy_hash, &same_policy,
+		err) < 0 ||
+	    note_equal(c, COLLECT_NOTE_HEAD, c->head_hash, &c->same_head, err) <
+		0)
 		return -1;
-	c->may_follow = same[0] && same[1];
+	c->may_follow = same_policy && c->same_head;
 	c->proof_due =
 	    o->full || (uint64_t)o->now_ms < read_at ||
 	    (uint64_t)o->now_ms - read_at >= (uint64_t)c->policy->proof_ms;
@@ -192,14 +190,10 @@ collect_base_before(struct collector *c, const struct export_base *base,
 static int
 notes_write(struct collector *c, struct slice mark, struct err *err)
 {
-	uint8_t policy[CRYPTO_HASH_LEN], head[CRYPTO_HASH_LEN];
-
-	policy_hash(c, policy);
-	head_hash(c->policy, head);
 	if (replica_note_set(c->replica, COLLECT_NOTE_HEAD,
-		slice_make(head, sizeof(head)), err) < 0 ||
+		slice_make(c->head_hash, CRYPTO_HASH_LEN), err) < 0 ||
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
-		slice_make(policy, sizeof(policy)), err) < 0 ||
+		slice_make(c->policy_hash, CRYPTO_HASH_LEN), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
 	    hold_forget(c->replica, err) < 0 ||
@@ -303,23 +297,17 @@ read_whole(struct collector *c, struct err *err)
 {
 	const struct collect_options *o = c->options;
 	uint64_t *entries = mem_calloc(c->policy->base_count, sizeof(*entries));
-	uint8_t head[CRYPTO_HASH_LEN];
 	struct replica_state state;
 	enum stage before = stages_enter(STAGE_STORE);
-	bool same_head;
 	int rc = -1;
 
 	c->result->whole = true;
-	head_hash(c->policy, head);
 	replica_state(c->replica, &state);
-	if (note_equal(c, COLLECT_NOTE_HEAD, slice_make(head, sizeof(head)),
-		&same_head, err) < 0 ||
-	    intake_fill(c, entries, err) < 0)
-		goto out;
-	if (collect_guards_check(
+	if (intake_fill(c, entries, err) < 0 ||
+	    collect_guards_check(
 		c, c->result->counts.reasons[SHAPE_EXPORTED], err) < 0 ||
 	    collect_intake_finish(c,
-		(state.version != 0 && !same_head) || is_behind(o, &state),
+		(state.version != 0 && !c->same_head) || is_behind(o, &state),
 		err) < 0)
 		goto out;
 	rc = bases_keep(c, entries, err);
@@ -452,6 +440,8 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	    forest_open(options->conf, &c.forest, err) < 0)
 		goto out;
 	c.dialect = forest_dialect(c.forest);
+	policy_hash(&c, c.policy_hash);
+	head_hash(c.policy, c.head_hash);
 	if (!options->count_only &&
 	    is_unchanged(&c, &out_result->unchanged, err) < 0)
 		goto out;

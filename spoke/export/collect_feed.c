@@ -101,9 +101,6 @@ contexts_choose(struct collector *c)
 	for (size_t i = 0; i < forest_count(c->forest); i++) {
 		const char *context = forest_dn(c->forest, i);
 		struct feed_note *note = &c->feeds->notes[c->feeds->count];
-		uint8_t digest[CRYPTO_HASH_LEN];
-		char hex[ID_HEX_SIZE];
-		struct id id;
 
 		/* Managers come along from anywhere. */
 		if (!scope_reads(c->scope, i) &&
@@ -111,10 +108,7 @@ contexts_choose(struct collector *c)
 			continue;
 		if (c->feeds->count == FEED_CONTEXTS_MAX)
 			return false;
-		crypto_sha256(slice_str(context), digest);
-		memcpy(id.bytes, digest, ID_LEN);
-		(void)snprintf(note->key, sizeof(note->key), "feed:%s",
-		    id_format(&id, hex));
+		scope_note_key("feed", context, note->key, sizeof(note->key));
 		note->index = i;
 		note->context = context;
 		buf_init(&note->cookie, FEED_COOKIE_MAX);

@@ -41,6 +41,10 @@ struct collector {
 	struct shape *shape;
 	unsigned notes; /* lines in the log about odd values */
 	struct collect_result *result;
+	/* SHA-256 of what decides which objects go out, and of what stands in
+	 * the manifest beside them. */
+	uint8_t policy_hash[CRYPTO_HASH_LEN], head_hash[CRYPTO_HASH_LEN];
+	bool same_head; /* as at the last reading */
 	/* The last reading was under this policy, and nothing was restored
 	 * since: what was touched is all that can differ. */
 	bool may_follow;

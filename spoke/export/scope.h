@@ -105,6 +105,9 @@ int scope_read_any(struct scope *scope, const struct id *ids, size_t count,
 /* Does it lie in a subtree that an entry of `from` leaves out? */
 bool scope_excludes(const struct scope *scope, const char *dn);
 
+/* The key of a note on a long text: what, and the first 16 bytes of the text's
+ * SHA-256. At most 63 characters with its NUL. */
+void scope_note_key(const char *what, const char *text, char *out, size_t size);
 /* "OU OU=Staff,DC=north,DC=example", "search sales*": for people; and what
  * stands for it, and for nothing that finds otherwise, as a note's key (at most
  * 63 characters with its NUL). */

@@ -9,9 +9,8 @@
 
 static const char *const id_attributes[] = {"objectGUID", "entryUUID", NULL};
 
-/* The first 16 bytes of the text's hash. */
-static void
-key_of(const char *what, const char *text, char *out, size_t size)
+void
+scope_note_key(const char *what, const char *text, char *out, size_t size)
 {
 	uint8_t digest[CRYPTO_HASH_LEN];
 	struct id id;
@@ -34,7 +33,7 @@ scope_key(
 	    (int)base->scope, base->kind_set, (int)base->groups, base->depth);
 	for (size_t i = 0; i < base->exclude_count; i++)
 		buf_addf(&all, "\n%s", base->exclude[i]);
-	key_of(what, buf_cstr(&all), text, size);
+	scope_note_key(what, buf_cstr(&all), text, size);
 	buf_fini(&all);
 }
 
@@ -129,7 +128,7 @@ pin_get(struct scope *s, const char *text, struct scope_place *place,
 
 	if (s->options.replica == NULL)
 		return 0;
-	key_of("pin", text, key, sizeof(key));
+	scope_note_key("pin", text, key, sizeof(key));
 	buf_init(&note, 64);
 	rc = replica_note_get(s->options.replica, key, &note, err);
 	place->pinned =
@@ -146,7 +145,7 @@ pin_set(struct scope *s, const char *text, const struct scope_place *place,
 
 	if (place->dn == NULL)
 		return 0;
-	key_of("pin", text, key, sizeof(key));
+	scope_note_key("pin", text, key, sizeof(key));
 	return replica_note_set(
 	    s->options.replica, key, id_slice(&place->id), err);
 }
