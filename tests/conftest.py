@@ -1,5 +1,6 @@
 """Fixtures shared by the forest and end-to-end tests."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -57,32 +58,34 @@ def clean(forests):
     return forests
 
 
-@pytest.fixture(scope='session')
-def openldap(scratch, block, authority):
-    """A running slapd for the domain east.example."""
-    server = slapd.Slapd('east', block.address(14), authority, scratch)
+@contextlib.contextmanager
+def running(server):
     try:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope='session')
+def openldap(scratch, block, authority):
+    """A running slapd for the domain east.example."""
+    with running(slapd.Slapd('east', block.address(14), authority,
+                             scratch)) as server:
+        yield server
 
 
 @pytest.fixture(scope='session')
 def uplands(scratch, block, authority):
     """A second slapd, with the naming context dc=uplands,dc=example."""
-    server = slapd.Slapd('uplands', block.address(17), authority, scratch)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
+    with running(slapd.Slapd('uplands', block.address(17), authority,
+                             scratch)) as server:
+        yield server
 
 
 @pytest.fixture(scope='session')
 def family(scratch, block, authority):
     """A forest of two domains, trunk.example and child.trunk.example."""
-    made = samba_family.Family('trunk', [
-        block.address(host) for host in (21, 22, 23)], authority, scratch)
-    try:
-        yield made.start()
-    finally:
-        made.stop()
+    with running(samba_family.Family('trunk', [
+            block.address(host) for host in (21, 22, 23)], authority,
+            scratch)) as made:
+        yield made
