@@ -50,22 +50,35 @@ def stop(child, seconds=5):
     return child.returncode
 
 
-def stop_pid(pid, must_mention, seconds=5):
-    """Stop a detached process by its id, if it is still the one we started:
-    its command line must mention our scratch directory."""
-    def ours():
+def belongs(pid, scratch):
+    """Does its command line mention the directory, or has it a file open
+    there? Samba overwrites its command line."""
+    try:
+        with open('/proc/%d/cmdline' % pid, 'rb') as line:
+            if scratch.encode() in line.read():
+                return True
+        opened = os.listdir('/proc/%d/fd' % pid)
+    except OSError:
+        return False
+    for name in opened:
         try:
-            with open('/proc/%d/cmdline' % pid, 'rb') as line:
-                return must_mention.encode() in line.read()
+            if os.readlink('/proc/%d/fd/%s' % (pid, name)).startswith(
+                    scratch + '/'):
+                return True
         except OSError:
-            return False
+            continue
+    return False
 
+
+def stop_pid(pid, scratch, seconds=5):
+    """Stop a detached process by its id, if it is still the one we started:
+    it must belong to our scratch directory."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + seconds
-        if not ours():
+        if not belongs(pid, scratch):
             return
         os.kill(pid, number)
-        while ours() and time.monotonic() < deadline:
+        while belongs(pid, scratch) and time.monotonic() < deadline:
             time.sleep(0.05)
 
 
