@@ -53,8 +53,7 @@ def forests(scratch, block, authority):
 def clean(forests):
     """The three forests, without people and contacts."""
     for forest in forests.values():
-        for unit in (forest.staff, forest.partners):
-            forest.empty(unit)
+        forest.reset()
     return forests
 
 
@@ -67,11 +66,17 @@ def running(server):
 
 
 @pytest.fixture(scope='session')
-def openldap(scratch, block, authority):
-    """A running slapd for the domain east.example."""
+def east_server(scratch, block, authority):
     with running(slapd.Slapd('east', block.address(14), authority,
                              scratch)) as server:
         yield server
+
+
+@pytest.fixture
+def openldap(east_server):
+    """A running slapd for the domain east.example, without people."""
+    east_server.reset()
+    return east_server
 
 
 @pytest.fixture(scope='session')

@@ -76,14 +76,22 @@ class Directory:
         return dn
 
     def load(self, entries):
-        """Add many (dn, entry) pairs, eight in flight."""
-        flying = []
-        for dn, entry in entries:
-            flying.append(self.link.add(dn, list(as_bytes(entry).items())))
+        """Add many (dn, entry) pairs, eight in flight, the last one alone:
+        behind parallel writes slapd's contextCSN can lag until the next."""
+        flying, held = [], None
+        for pair in entries:
+            if held:
+                flying.append(self.send_add(*held))
+            held = pair
             if len(flying) >= 8:
                 self.link.result(flying.pop(0))
         for message in flying:
             self.link.result(message)
+        if held:
+            self.add(*held)
+
+    def send_add(self, dn, entry):
+        return self.link.add(dn, list(as_bytes(entry).items()))
 
     def modify(self, dn, **changes):
         """Replace attributes; None or [] removes one."""
@@ -126,6 +134,17 @@ class Directory:
         for dn in sorted(found, key=len, reverse=True):
             if dn.lower() != unit.lower():
                 self.link.delete_s(dn)
+
+    def reset(self):
+        """Staff and Partners without entries, and no other unit: what an
+        earlier test left here is gone."""
+        keep = [unit.lower() for unit in (self.staff, self.partners)]
+        for unit in self.search(self.base, '(objectClass=organizationalUnit)',
+                                ['1.1'], ldap.SCOPE_ONELEVEL):
+            if not unit.lower().startswith('ou=domain controllers,'):
+                self.empty(unit)
+                if unit.lower() not in keep:
+                    self.delete(unit)
 
     def contacts(self, attributes=None):
         """What galrelay wrote: entries beneath the import OU, by mail."""

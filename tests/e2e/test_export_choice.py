@@ -292,8 +292,6 @@ def test_one_reason_each(north):
 
 def test_openldap(star, openldap):
     d = openldap
-    for place in (d.staff, d.partners):
-        d.empty(place)
     d.populate(6)
     inner = d.add('ou=Inner,' + d.staff, {'objectClass': 'organizationalUnit',
                                           'ou': 'Inner'})

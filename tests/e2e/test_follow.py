@@ -7,8 +7,6 @@ import pytest
 
 @pytest.mark.parametrize('kind', ['openldap', 'active directory'])
 def test_changes_are_followed_at_once(star, clean, openldap, kind):
-    for unit in (openldap.staff, openldap.partners):
-        openldap.empty(unit)
     openldap.populate(5)
     clean['north'].populate(5)
     follow = 'every = "1h"; settle = "1s";'

@@ -13,8 +13,6 @@ constraint_attribute title regex ^[^*]*$
 
 
 def test_slapd_and_samba_share(star, clean, openldap):
-    for unit in (openldap.staff, openldap.partners):
-        openldap.empty(unit)
     openldap.populate(25)
     clean['north'].populate(12)
     east, north = star.join('east', openldap, domains=['west.example']), \
@@ -39,7 +37,6 @@ def test_slapd_and_samba_share(star, clean, openldap):
 
 
 def test_timing_says_where_cpu_time_went(star, openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(200)
     east = star.join('east', openldap, domains=['west.example'])
     assert 'cpu_us' not in east.json('run', 'staff')

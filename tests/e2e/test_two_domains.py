@@ -12,7 +12,6 @@ TWO = POLICIES.replace(
 
 @pytest.fixture
 def source(openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(6)
     return openldap
 

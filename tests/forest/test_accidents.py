@@ -13,7 +13,6 @@ from test_collect_faults import Trap
 
 @pytest.fixture
 def east(openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(6)
     return openldap
 

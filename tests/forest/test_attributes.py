@@ -304,8 +304,6 @@ def test_values_are_clean(clean, tmp_path):
 def test_a_picture_above_the_cap(openldap, tmp_path):
     """slapd's schema sets no limit; ours is dropped, never cut."""
     d = openldap
-    d.empty(d.staff)
-    d.empty(d.partners)
     d.add_person(1, jpegPhoto=b'\xff\xd8' + os.urandom(PICTURE - 2))
     d.add_person(2, jpegPhoto=b'\xff\xd8' + os.urandom(PICTURE - 1))
     source = Source(d, tmp_path)
@@ -322,8 +320,6 @@ def test_a_picture_above_the_cap(openldap, tmp_path):
 
 def test_openldap_marks_and_names(openldap, tmp_path):
     d = openldap
-    d.empty(d.staff)
-    d.empty(d.partners)
     _, plain = account(d, 1, roomNumber='7', employeeNumber='8',
                        userPassword='secret')
     _, marked = account(d, 2, businessCategory=['x', 'nogalsync'])

@@ -235,38 +235,23 @@ def random_edits(source, feed, rounds=6, edits=8, make=Editor):
     assert source.read()['unchanged'] == 1
 
 
-@pytest.fixture
-def tidy(clean):
-    yield clean
-    for forest in clean.values():
-        for unit in ('OU=Second,' + forest.base,):
-            try:
-                forest.empty(unit)
-                forest.delete(unit)
-            except ldap.NO_SUCH_OBJECT:
-                pass
-
-
 @pytest.mark.parametrize('feed,who', [
     ('dirsync', 'admin'), ('dirsync', 'service'), ('usn', 'admin'),
     ('usn', 'service')])
-def test_random_edits_of_active_directory(tidy, tmp_path, feed, who):
-    forest = tidy['north']
+def test_random_edits_of_active_directory(clean, tmp_path, feed, who):
+    forest = clean['north']
     source = Source(forest, tmp_path, feed, *(
         (forest.admin_dn, forest.admin_password) if who == 'admin' else ()))
     random_edits(source, feed)
 
 
 def test_random_edits_of_openldap(openldap, tmp_path):
-    openldap.empty(openldap.staff)
-    openldap.empty(openldap.partners)
     random_edits(Source(openldap, tmp_path, 'auto'), 'syncrepl')
 
 
 def test_a_defect_of_the_feed_is_found_and_mended(openldap, tmp_path):
     """What no feed can tell: an object comes into sight by other rights. Here
     the cookie is set ahead of a change by hand."""
-    openldap.empty(openldap.staff)
     source = Source(openldap, tmp_path, 'syncrepl')
     openldap.populate(10)
     first = source.read()
@@ -296,7 +281,6 @@ def test_a_defect_of_the_feed_is_found_and_mended(openldap, tmp_path):
 
 
 def test_full_is_read_whole_and_a_wrong_feed_is_an_error(openldap, tmp_path):
-    openldap.empty(openldap.staff)
     source = Source(openldap, tmp_path, 'full')
     openldap.populate(5)
     assert source.read()['feed'] == 'full'

@@ -8,7 +8,6 @@ import ldap
 import pytest
 
 from test_collect import Source
-from test_collect import tidy   # noqa: F401 (a fixture)
 from test_feed import guid, restore, uuid
 
 FEEDS = [('dirsync', 'admin'), ('dirsync', 'service'), ('usn', 'admin'),
@@ -62,14 +61,14 @@ class Steps:
 
 
 @pytest.fixture
-def steps(request, tidy, tmp_path):     # noqa: F811
+def steps(request, clean, tmp_path):
     feed, who = request.param
     if feed == 'syncrepl':
         server = request.getfixturevalue('openldap')
         for place in (server.staff, server.partners):
             server.empty(place)
         return Steps(server, tmp_path, feed, who)
-    return Steps(tidy['south'], tmp_path, feed, who)
+    return Steps(clean['south'], tmp_path, feed, who)
 
 
 each_feed = pytest.mark.parametrize(

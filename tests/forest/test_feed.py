@@ -237,7 +237,6 @@ def edit_openldap(server, feed):
 
 
 def test_openldap_with_session_log(openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(20)
     feed = Feed(openldap, 'syncrepl')
     assert feed.ask() == 'full' and feed.end['reason'] == 'first reading'
@@ -279,7 +278,6 @@ def test_openldap_without_session_log_and_restarted(private):
 
 
 def test_openldap_restarted_with_session_log(openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(20)
     feed = Feed(openldap, 'syncrepl')
     feed.ask()
@@ -289,7 +287,6 @@ def test_openldap_restarted_with_session_log(openldap):
 
 
 def test_openldap_limit_means_full(openldap):
-    openldap.empty(openldap.staff)
     feed = Feed(openldap, 'syncrepl')
     feed.ask()
     openldap.populate(1100)
@@ -343,7 +340,6 @@ def changes_wake(directory, change):
 
 
 def test_waiting_on_openldap(openldap):
-    openldap.empty(openldap.staff)
     dn = openldap.add_person(1)
     took = changes_wake(openldap, lambda: openldap.modify(
         dn, title=str(time.time())))

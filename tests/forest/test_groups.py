@@ -436,14 +436,9 @@ def test_groups_that_become_empty_stop_the_run(source):
 
 @pytest.fixture
 def east(openldap, tmp_path):
-    for place in (openldap.staff, openldap.partners):
-        openldap.empty(place)
     made = Chosen(openldap, tmp_path, 'auto')
     made.groups = made.unit('Groups', openldap.base)
-    yield made
-    for place in (made.groups, made.second):
-        openldap.empty(place)
-        openldap.delete(place)
+    return made
 
 
 def inet(server, name, parent=None):

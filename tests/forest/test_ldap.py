@@ -164,8 +164,6 @@ def test_connecting_says_what_is_wrong(clean):
 
 
 def test_openldap(openldap):
-    openldap.empty(openldap.staff)
-    openldap.empty(openldap.partners)
     openldap.populate(40)
     found, = probe(openldap, 'dialect')
     assert found['kind'] == 'openldap'

@@ -8,7 +8,6 @@ import subprocess
 import ldap
 import pytest
 from test_collect import PROBE, Editor, Source, random_edits
-from test_collect import tidy  # noqa: F401 a fixture
 from test_groups import in_catalogue, user
 from testbed.reader import Reader, domain, ou
 
@@ -118,11 +117,11 @@ class Company(Source):
 
 
 @pytest.fixture
-def company(tidy, tmp_path):  # noqa: F811
+def company(clean, tmp_path):
     made = []
 
     def make(directory=None, **more):
-        directory = directory or tidy['north']
+        directory = directory or clean['north']
         directory.empty(directory.staff)
         made.append(Company(directory, tmp_path, **more))
         return made[-1]
@@ -480,14 +479,12 @@ class ReferenceEditor(Editor):
 
 
 @pytest.mark.parametrize('feed', ['dirsync', 'usn'])
-def test_random_edits_of_active_directory(tidy, tmp_path, feed):  # noqa: F811
-    forest = tidy['north']
+def test_random_edits_of_active_directory(clean, tmp_path, feed):
+    forest = clean['north']
     source = Source(forest, tmp_path, feed, more='manager = true;')
     random_edits(source, feed, make=ReferenceEditor)
 
 
 def test_random_edits_of_openldap(openldap, tmp_path):
-    for place in (openldap.staff, openldap.partners):
-        openldap.empty(place)
     source = Source(openldap, tmp_path, 'auto', more='manager = true;')
     random_edits(source, 'syncrepl', make=ReferenceEditor)

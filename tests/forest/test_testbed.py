@@ -88,7 +88,6 @@ def test_certificates_are_verified(forests, tmp_path):
 
 
 def test_slapd_pages_for_its_service_account(openldap):
-    openldap.empty(openldap.staff)
     openldap.populate(40)
     link = as_service(openldap)
     rows = link.search_s(openldap.staff, ldap.SCOPE_ONELEVEL, '(mail=*)',
