@@ -6,9 +6,11 @@
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "common/wire/registry.h"
-#include "spoke/export/audience.h"
 #include "spoke/check_internal.h"
+#include "spoke/export/audience.h"
+#include "spoke/export/publish.h"
 #include "spoke/front.h"
+#include "spoke/import/import.h"
 #include "spoke/spoke.h"
 
 #define CHECK_OUT_MAX (4 * 1024 * 1024)
@@ -86,10 +88,9 @@ check_identity(struct check *c)
 	for (size_t i = 0; i < c->conf->export_count; i++) {
 		const struct export_policy *p = &c->conf->exports[i];
 
-		if (!registry_tag_match(c->spoke.identity.member, p->tag))
-			check_say(c, CHECK_PROBLEM, p->name,
-			    "tag \"%s\" must start with %s/", p->tag,
-			    c->spoke.identity.member);
+		err_clear(&err);
+		if (publish_tag_check(&c->spoke, p, &err) < 0)
+			check_say(c, CHECK_PROBLEM, p->name, "%s", err.message);
 		check_audience(c, p);
 	}
 }
@@ -211,11 +212,27 @@ base_hit(const struct export_policy *p, const char *dn)
 	return NULL;
 }
 
+/* A policy that is off may share the OU of the one that took its place. */
+static void
+check_into(struct check *c, const struct import_policy *p)
+{
+	struct err err = {0};
+
+	if (import_into_check(c->conf, p, &err) == 0)
+		return;
+	if (p->enabled)
+		check_say(c, CHECK_PROBLEM, p->name, "%s", err.message);
+	else
+		check_say(c, CHECK_FINE, p->name, "off, and would not run: %s",
+		    err.message);
+}
+
 /* What we import must not come back to the others as ours. */
 static void
 check_policies(struct check *c)
 {
-	for (size_t i = 0; i < c->conf->import_count; i++)
+	for (size_t i = 0; i < c->conf->import_count; i++) {
+		check_into(c, &c->conf->imports[i]);
 		for (size_t k = 0; k < c->conf->export_count; k++) {
 			const struct import_policy *in = &c->conf->imports[i];
 			const struct export_policy *out = &c->conf->exports[k];
@@ -227,6 +244,7 @@ check_policies(struct check *c)
 				    "and left out",
 				    out->name);
 		}
+	}
 	check_say(c, CHECK_FINE, "configuration",
 	    "%s: %zu exports, %zu imports", c->conf->path,
 	    c->conf->export_count, c->conf->import_count);

@@ -23,18 +23,6 @@ struct exporter {
 };
 
 static int
-tag_check(const struct exporter *x, struct err *err)
-{
-	const char *me = x->run->spoke.identity.member;
-
-	if (!registry_tag_match(me, x->policy->tag))
-		return err_set(err, ERR_CONFIG,
-		    "export \"%s\": tag \"%s\" must start with %s/",
-		    x->policy->name, x->policy->tag, me);
-	return 0;
-}
-
-static int
 collect(struct exporter *x, struct err *err)
 {
 	struct spoke *s = &x->run->spoke;
@@ -281,8 +269,8 @@ run_export(struct run *run, int *out_code, struct err *err)
 
 	if (run->options->timing)
 		stages_start();
-	if (tag_check(&x, err) < 0 || replica_open(path, &x.replica, err) < 0 ||
-	    collect(&x, err) < 0 ||
+	if (publish_tag_check(&run->spoke, x.policy, err) < 0 ||
+	    replica_open(path, &x.replica, err) < 0 || collect(&x, err) < 0 ||
 	    publish_run(&run->spoke, x.policy, x.replica, &x.publish, err) < 0)
 		goto out;
 	if (x.publish.state == PUBLISH_HELD_BY_HUB)

@@ -6,6 +6,7 @@
 #include "common/base/fsio.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
+#include "common/wire/registry.h"
 #include "spoke/export/stages.h"
 
 #define PUBLISH_MANIFEST_MAX (1024 * 1024)
@@ -35,6 +36,19 @@ const char *
 publish_state_name(enum publish_state state)
 {
 	return state_names[state];
+}
+
+int
+publish_tag_check(const struct spoke *spoke, const struct export_policy *policy,
+    struct err *err)
+{
+	const char *me = spoke->identity.member;
+
+	if (registry_tag_match(me, policy->tag))
+		return 0;
+	return err_set(err, ERR_CONFIG,
+	    "export \"%s\": tag \"%s\" must start with %s/", policy->name,
+	    policy->tag, me);
 }
 
 static bool

@@ -25,6 +25,10 @@ struct publish_result {
 	uint64_t bytes; /* envelope and section of the pending message */
 };
 
+/* Targets take a stream only under its member's name. Class config. */
+int publish_tag_check(const struct spoke *spoke,
+    const struct export_policy *policy, struct err *err) ERR_WUR;
+
 /* Replica first, then store, then spool: a run killed anywhere is completed by
  * the next. The replica's manifest is re-signed when content, tag, audience or
  * signing key changed or a third of its lifetime has passed. */

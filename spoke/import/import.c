@@ -249,33 +249,45 @@ import_work(struct import *import, struct err *err)
 	    import, settled ? fingerprint : SLICE_NULL, read_ms, err);
 }
 
-/* Each policy owns its OU: two that shared one, or one inside the other, would
- * delete each other's contacts. */
+static bool
+import_overlaps(const struct import_policy *a, const struct import_policy *b)
+{
+	return dn_is_below(a->into, b->into, true) ||
+	       dn_is_below(b->into, a->into, true);
+}
+
+int
+import_into_check(const struct spoke_conf *conf,
+    const struct import_policy *policy, struct err *err)
+{
+	for (size_t i = 0; i < conf->import_count; i++) {
+		const struct import_policy *other = &conf->imports[i];
+
+		if (strcmp(other->name, policy->name) != 0 && other->enabled &&
+		    import_overlaps(policy, other))
+			return err_set(err, ERR_CONFIG,
+			    "%s lies in the OU of import %s (%s): give each "
+			    "import an OU of its own",
+			    policy->into, other->name, other->into);
+	}
+	return 0;
+}
+
 static int
 import_others(struct import *import, struct err *err)
 {
 	const struct spoke_conf *conf = import->in->conf;
-	const char *into = import->in->policy->into;
-	size_t i;
+	const struct import_policy *policy = import->in->policy;
 
+	if (import_into_check(conf, policy, err) < 0)
+		return -1;
 	import->others =
 	    mem_calloc(conf->import_count + 1, sizeof(*import->others));
-	for (i = 0; i < conf->import_count; i++) {
-		const struct import_policy *other = &conf->imports[i];
-
-		if (strcmp(other->name, import->in->policy->name) == 0)
-			continue;
-		if (dn_is_below(other->into, into, true) ||
-		    dn_is_below(into, other->into, true)) {
-			if (!other->enabled)
-				continue;
-			return err_set(err, ERR_CONFIG,
-			    "%s lies in the OU of import %s (%s): give each "
-			    "import an OU of its own",
-			    into, other->name, other->into);
-		}
-		import->others[import->other_count++] = other->into;
-	}
+	for (size_t i = 0; i < conf->import_count; i++)
+		if (strcmp(conf->imports[i].name, policy->name) != 0 &&
+		    !import_overlaps(policy, &conf->imports[i]))
+			import->others[import->other_count++] =
+			    conf->imports[i].into;
 	return 0;
 }
 

@@ -49,6 +49,12 @@ struct import_result {
 int import_run(const struct import_input *input,
     struct import_result *out_result, struct err *err) ERR_WUR;
 
+/* Each policy owns its OU: two that shared one, or one inside the other, would
+ * delete each other's contacts. Policies that are off do not count as others.
+ * Class config: names both. Reads the configuration only. */
+int import_into_check(const struct spoke_conf *conf,
+    const struct import_policy *policy, struct err *err) ERR_WUR;
+
 /* Lets the deletions that the last run held, exactly these, through the next
  * run. Gives how many. Class config when nothing is held. */
 int import_release(const struct spoke_conf *conf,

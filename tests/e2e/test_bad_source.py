@@ -2,6 +2,7 @@
 the cure, the documented exit status, and nothing published."""
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -134,8 +135,38 @@ def test_two_policies_with_one_tag(source):
 def test_a_tag_of_another_member(source):
     source.policy(POLICIES.replace('{name}/staff', 'SOUTH/staff'))
     said = source.spoke.do('run', 'staff', expect=1).text
-    assert 'tag' in said and 'SOURCE/' in said, said
+    words = 'tag "SOUTH/staff" must start with SOURCE/'
+    assert words in said, said
+    assert words in source.spoke.do('check', expect=1).text
     assert source.state() == source.published
+
+
+@pytest.mark.parametrize('below', ['', 'ou=Inner,'])
+def test_two_imports_into_one_unit(source, below):
+    """check refuses what run refuses, in the same words; one that is off
+    only says so."""
+    more = ('import: ( { name = "second"; tags = [ "*" ]; into = "%s"; '
+            'enabled = %s; } );')
+    path = os.path.join(source.spoke.directory, 'policies.d', 'second.conf')
+    into = below + source.ldap.partners
+    words = 'lies in the OU of import partners'
+    try:
+        for enabled, status, grade in (('true', 1, 'problem'),
+                                       ('false', 0, 'ok')):
+            with open(path, 'w') as out:
+                out.write(more % (into, enabled))
+            said = json.loads(source.spoke.do(
+                'run', 'second', '--json', expect=1).out)['error']
+            reason = said[said.index('%s %s' % (into, words)):]
+            found = [row for row in json.loads(source.spoke.do(
+                'check', '--json', expect=(status, 1)).out)
+                     if row['what'] == 'second' and reason in row['text']]
+            assert [row['result'] for row in found] == [grade], said
+            # the first of them is as wrong as the second
+            said = source.spoke.call('run', 'partners')
+            assert ('OU of import second' in said.text) == (status == 1), said
+    finally:
+        os.unlink(path)
 
 
 def test_wrong_password(source):
