@@ -66,16 +66,19 @@ sorter_x500(struct sorter *s, const char *from, struct slice value)
 static void
 sorter_sip(struct sorter *s, struct slice value, struct slice rest)
 {
-	int order;
+	struct slice before = s->sip;
+	bool same = slice_equal_case(value, before);
 
 	if (!address_smtp_valid(rest)) {
 		values_drop(s->notes, VALUES_ADDRESS, "proxyAddresses", value);
 		return;
 	}
-	order = slice_compare_case(value, s->sip);
-	if (s->sip.len == 0 || order < 0 ||
-	    (order == 0 && slice_compare(value, s->sip) < 0))
+	if (before.len == 0 || (same ? slice_compare(value, before)
+				     : slice_compare_case(value, before)) < 0)
 		s->sip = value;
+	if (before.len > 0 && !same)
+		values_drop(s->notes, VALUES_SIP, "proxyAddresses",
+		    s->sip.data == value.data ? before : value);
 }
 
 static void
@@ -101,7 +104,9 @@ sorter_proxy(struct sorter *s, struct slice value)
 		sorter_sip(s, value, rest);
 		return;
 	case ADDRESS_OTHER:
-		/* X400, EUM, NOTES and the like mean nothing elsewhere. */
+		if (value.len > 0)
+			values_drop(
+			    s->notes, VALUES_OTHER, "proxyAddresses", value);
 		return;
 	}
 }

@@ -24,7 +24,7 @@ enum addresses_answer { ADDRESSES_FINE, ADDRESSES_NONE, ADDRESSES_TOO_MANY };
 /* Where Exchange rules, a contact needs a target address and others an SMTP
  * proxy address; elsewhere mail will do. own_target: a user's own targetAddress
  * goes out as well (EXPORT_FORWARDED_TARGET). Everything lives in the arena or
- * is borrowed from raw; malformed addresses are noted. */
+ * is borrowed from raw; what is left out is noted. */
 enum addresses_answer addresses_find(const struct object *raw, bool exchange,
     bool own_target, struct arena *arena, struct values_notes *notes,
     struct addresses *out_addresses);

@@ -96,6 +96,9 @@ notes_take(struct collector *c, const struct shape_case *question)
 	for (size_t i = 0; i < notes->count && c->notes < NOTES_MAX; i++) {
 		const struct values_note *n = &notes->list[i];
 
+		/* Many have one, and nobody misses it. */
+		if (n->why == VALUES_OTHER)
+			continue;
 		c->notes++;
 		log_info("value not exported entry=%s attribute=%s octets=%zu "
 			 "reason=\"%s\"",

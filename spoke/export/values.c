@@ -11,6 +11,8 @@ static const struct {
 	"picture"},
     [VALUES_LARGE] = {"too large", "large"},
     [VALUES_TEXT] = {"not UTF-8 text", "text"},
+    [VALUES_SIP] = {"another sip address goes out", "sip"},
+    [VALUES_OTHER] = {"an address that means nothing elsewhere", "other"},
 };
 _Static_assert(sizeof(drops) / sizeof(drops[0]) == VALUES_DROP_COUNT,
     "every way to be dropped has its words");

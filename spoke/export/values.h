@@ -20,7 +20,9 @@ enum values_drop {
 	VALUES_ADDRESS, /* no mail address, or too long for one */
 	VALUES_PICTURE, /* larger than a picture may be */
 	VALUES_LARGE,
-	VALUES_TEXT, /* not UTF-8 */
+	VALUES_TEXT,  /* not UTF-8 */
+	VALUES_SIP,   /* one sip address goes out, and it is another */
+	VALUES_OTHER, /* X400, EUM and the like mean nothing elsewhere */
 	VALUES_DROP_COUNT
 };
 

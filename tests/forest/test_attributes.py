@@ -288,14 +288,16 @@ def test_values_are_clean(clean, tmp_path):
         b'SMTP:odd@north.example', b'smtp:two@north.example',
         b'sip:alt@north.example', b'X500:/o=North/cn=odd'])
     assert seen[large]['attributes']['thumbnailPhoto'] == [b'p' * PICTURE]
-    assert source.log.count('value not exported') == 2
+    assert source.log.count('value not exported') == 3
     assert 'no mail address' in source.log
     said = source.count()
     assert said['dropped'] == {'address': 2, 'picture': 0, 'large': 0,
-                               'text': 0}
+                               'text': 0, 'sip': 1, 'other': 1}
     said = source.tool('explain', odd)
-    assert 'without one proxyAddresses: no mail address: not an address' in (
-        said)
+    for why in ('no mail address: not an address',
+                'another sip address goes out: sip:odd@north.example',
+                'an address that means nothing elsewhere: X400:c=us;'):
+        assert 'without one proxyAddresses: ' + why in said
     assert 'without one' not in source.tool('explain', fine)
     assert '2 values left out: no mail address' in source.tool(
         'count', 'staff')

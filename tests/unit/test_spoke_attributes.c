@@ -50,10 +50,44 @@ test_addresses_are_cleaned(void **state)
 	assert_true(has(&o, "proxyAddresses", "X500:/o=n/cn=a"));
 	assert_true(has(&o, "legacyExchangeDN", "/o=n/cn=a"));
 	assert_int_equal(last.notes.dropped[VALUES_ADDRESS], 1);
-	assert_int_equal(last.notes.count, 1);
+	assert_int_equal(last.notes.dropped[VALUES_OTHER], 1);
+	assert_int_equal(last.notes.dropped[VALUES_SIP], 1);
+	assert_int_equal(last.notes.count, 3);
 	assert_string_equal(last.notes.list[0].attribute, "proxyAddresses");
 	assert_true(
 	    slice_equal(last.notes.list[0].value, SLICE_LIT("not an address")));
+}
+
+/* Whichever comes first, the same one goes out; each other one is told of, but
+ * not another spelling of it. */
+static void
+test_one_sip_address_goes_out(void **state)
+{
+	static const char *const orders[][4] = {
+	    {"sip:c@n.example", "sip:a@n.example", "SIP:A@n.example",
+		"sip:b@n.example"},
+	    {"SIP:A@n.example", "sip:b@n.example", "sip:c@n.example",
+		"sip:a@n.example"}};
+	struct object o;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const char *const *v = orders[i];
+
+		assert_int_equal(
+		    shape(&plain, USER,
+			GIVEN({"proxyAddresses",
+			    {"SMTP:a@n.example", v[0], v[1], v[2], v[3]}}),
+			&o),
+		    SHAPE_EXPORTED);
+		assert_int_equal(count_of(&o, "proxyAddresses"), 2);
+		assert_true(has(&o, "proxyAddresses", "SIP:A@n.example"));
+		assert_int_equal(last.notes.dropped[VALUES_SIP], 2);
+		assert_int_equal(last.notes.count, 2);
+		for (size_t k = 0; k < 2; k++)
+			assert_false(slice_equal_case(last.notes.list[k].value,
+			    SLICE_LIT("sip:a@n.example")));
+	}
 }
 
 static void
@@ -291,6 +325,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_exactly_one_primary),
 	    cmocka_unit_test(test_addresses_are_cleaned),
+	    cmocka_unit_test(test_one_sip_address_goes_out),
 	    cmocka_unit_test(test_values_are_cleaned),
 	    cmocka_unit_test(test_attributes),
 	    cmocka_unit_test(test_full_is_the_manuals_default),
