@@ -454,11 +454,12 @@ store_stream_path(
 {
 	char *path, *leaf;
 
-	if (member == NULL)
-		return mem_printf("%s/streams/own-%s.db", conf->state, stream);
 	/* No name has an "@": two members' streams never meet in one file. One
 	 * name has one file, whatever its case. */
-	path = mem_printf("%s/streams/%s@%s.db", conf->state, member, stream);
+	path = member == NULL
+		   ? mem_printf("%s/streams/own-%s.db", conf->state, stream)
+		   : mem_printf(
+			 "%s/streams/%s@%s.db", conf->state, member, stream);
 	leaf = path + strlen(conf->state) + strlen("/streams/");
 	for (; *leaf != '\0'; leaf++)
 		if (*leaf >= 'A' && *leaf <= 'Z')

@@ -111,8 +111,8 @@ int store_stream_set(struct spoke_store *store,
 int store_streams_list(struct spoke_store *store,
     struct store_stream **out_streams, size_t *out_count,
     struct err *err) ERR_WUR;
-/* STATE/streams/MEMBER@STREAM.db in small letters, "own-POLICY.db" for member
- * NULL; the caller frees. */
+/* STATE/streams/MEMBER@STREAM.db, "own-POLICY.db" for member NULL, in small
+ * letters; the caller frees. */
 char *store_stream_path(
     const struct spoke_conf *conf, const char *member, const char *stream);
 

@@ -77,24 +77,30 @@ members_tell(struct who *w, const struct manifest *m)
 		buf_add_str(&w->out, first ? "nobody\n" : "\n");
 }
 
-/* The groups are the policy's as it is now; the members were signed. */
+/* The groups are the policy's as it is now; the members were signed. policy:
+ * NULL when it was taken out or renamed. */
 static void
-stream_tell(
-    struct who *w, const struct export_policy *policy, const struct manifest *m)
+stream_tell(struct who *w, const char *name, const struct export_policy *policy,
+    const struct manifest *m)
 {
+	size_t groups = policy == NULL ? 0 : policy->audience_group_count;
+
 	if (w->json) {
 		buf_addf(&w->out, "%s{\"stream\":", w->any ? "," : "");
-		buf_add_json(&w->out, slice_str(policy->name));
-		buf_addf(&w->out, ",\"everybody\":%s,\"groups\":[",
+		buf_add_json(&w->out, slice_str(name));
+		buf_addf(&w->out,
+		    ",\"policy\":%s,\"everybody\":%s,\"groups\":[",
+		    policy != NULL ? "true" : "false",
 		    m->audience_count == 0 ? "true" : "false");
-		for (size_t i = 0; i < policy->audience_group_count; i++)
+		for (size_t i = 0; i < groups; i++)
 			member_add(w, policy->audience_groups[i], i == 0);
 		buf_add_str(&w->out, "],\"members\":[");
 	} else {
-		buf_addf(&w->out, "%s (%s", policy->name,
+		buf_addf(&w->out, "%s (%s%s", name,
 		    m->audience_count == 0 ? "all members"
-					   : "named members only");
-		for (size_t i = 0; i < policy->audience_group_count; i++)
+					   : "named members only",
+		    policy == NULL ? ", no policy has that name now" : "");
+		for (size_t i = 0; i < groups; i++)
 			buf_addf(&w->out, "%s@%s", i == 0 ? ", by " : ", ",
 			    policy->audience_groups[i]);
 		buf_add_str(&w->out, "): ");
@@ -104,7 +110,7 @@ stream_tell(
 }
 
 static int
-stream_look(struct who *w, const struct export_policy *policy, struct err *err)
+stream_look(struct who *w, const char *name, struct err *err)
 {
 	struct replica *replica = NULL;
 	struct manifest manifest;
@@ -115,7 +121,7 @@ stream_look(struct who *w, const struct export_policy *policy, struct err *err)
 	int rc;
 
 	buf_init(&text, LIMIT_PAYLOAD_BYTES);
-	path = store_stream_path(w->spoke.conf, NULL, policy->name);
+	path = store_stream_path(w->spoke.conf, NULL, name);
 	/* It never ran. */
 	if (access(path, F_OK) != 0) {
 		rc = 0;
@@ -132,13 +138,32 @@ stream_look(struct who *w, const struct export_policy *policy, struct err *err)
 		rc = manifest_open(buf_slice(&text), w->spoke.registry,
 		    INT64_MAX / 2, arena, &manifest, err);
 	if (rc == 0 && has)
-		stream_tell(w, policy, &manifest);
+		stream_tell(
+		    w, name, spoke_conf_export(w->spoke.conf, name), &manifest);
 out:
 	buf_fini(&text);
 	arena_free(arena);
 	free(path);
 	replica_close(replica);
 	return rc;
+}
+
+/* A policy was taken out or renamed: others keep what it published, until the
+ * hub ends the stream. */
+static int
+orphan_look(void *arg, const char *name, struct err *err)
+{
+	struct who *w = arg;
+	const struct registry *registry = w->spoke.registry;
+	const struct registry_member *me =
+	    registry == NULL
+		? NULL
+		: registry_find(registry, w->spoke.identity.member);
+
+	if (spoke_conf_export(w->spoke.conf, name) != NULL ||
+	    (me != NULL && registry_stream_ended(me, name)))
+		return 0;
+	return stream_look(w, name, err);
 }
 
 int
@@ -158,7 +183,9 @@ report_who_sees(const struct spoke_conf *conf, const char *address, bool json)
 	w.arena = arena_new(WHO_ARENA_MAX);
 	rc = spoke_open(conf, &w.spoke, &err);
 	for (size_t i = 0; rc == 0 && i < conf->export_count; i++)
-		rc = stream_look(&w, &conf->exports[i], &err);
+		rc = stream_look(&w, conf->exports[i].name, &err);
+	if (rc == 0)
+		rc = store_own_list(w.spoke.store, orphan_look, &w, &err);
 	if (rc < 0)
 		log_err(&err, "no answer address=%s", address);
 	else if (json)

@@ -20,6 +20,7 @@
 
 #include "common/base/mem.h"
 #include "common/wire/envelope.h"
+#include "common/wire/registry.h"
 
 struct replica_job {
 	struct replica *replica;
@@ -386,8 +387,8 @@ replica_job_admit(struct replica_job *job, struct err *err)
 	uint64_t held = job->replica->meta.state.version;
 
 	if (head->version != manifest->version ||
-	    strcmp(head->member, manifest->member) != 0 ||
-	    strcmp(head->stream, manifest->stream) != 0)
+	    !registry_name_equal(head->member, manifest->member) ||
+	    !registry_name_equal(head->stream, manifest->stream))
 		return err_set_code(err, ERR_BAD_DATA, CHECK_PAYLOAD,
 		    "the section is of another stream or version than its "
 		    "manifest");

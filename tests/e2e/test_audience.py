@@ -1,6 +1,6 @@
 """Who receives somebody: the audience, and who-sees on both sides."""
 
-from testbed.star import staff_mails
+from testbed.star import POLICIES, changed, staff_mails
 
 
 def test_audience(star, clean):
@@ -101,3 +101,39 @@ def stream(star):
 
 def hub_shows(star, mail, members):
     assert star.hub.json('who-sees', mail)[0]['members'] == members
+
+
+def test_a_policy_gets_another_name(star, clean):
+    """In other letters it is the same one, here and for all others; and who
+    still receives what a former one published is not forgotten."""
+    d = clean['north']
+    d.populate(3)
+    north = star.join('north', d)
+    south = star.join('south', clean['south'])
+    star.sync()
+    star.sync()
+    with changed(north.directory + '/policies.d/staff.conf',
+                 'name = "staff"', 'name = "Staff"'):
+        assert '0 added' in north.export().out
+        d.add_person(10)
+        assert '1 added' in north.export().out
+        south.fetch()
+        star.expect(south, staff_mails(d))
+        row, = north.json('who-sees', staff_mails(d)[0])
+        assert row['policy'] and row['members'] == ['SOUTH']
+    north.write_policies(POLICIES.replace('"staff"', '"people"').replace(
+        '/staff', '/people'))
+    row, = north.json('who-sees', staff_mails(d)[0])
+    assert not row['policy'] and row['members'] == ['SOUTH']
+    north.do('run', 'people')
+    said = north.do('who-sees', staff_mails(d)[0]).out
+    assert 'people (all members): SOUTH' in said, said
+    assert 'no policy has that name now): SOUTH' in said, said
+    star.hub.do('end', 'NORTH/staff')
+    star.eventually(lambda: ended(north, staff_mails(d)[0]))
+
+
+def ended(spoke, mail):
+    spoke.fetch()
+    assert [row['stream'] for row in spoke.json('who-sees', mail)] == [
+        'people']
