@@ -88,6 +88,9 @@ head_tell(struct release *r, const char *name)
 		buf_addf(&r->out,
 		    ", %llu entries that cannot be read stay as they were",
 		    (unsigned long long)h->errors);
+	if ((h->guards & HOLD_MEMBERS) != 0)
+		buf_add_str(
+		    &r->out, ", and a list of members cannot be believed");
 	buf_addf(&r->out, "; %llu would be deleted%s\n",
 	    (unsigned long long)r->gone, r->gone > 0 ? ":" : "");
 }

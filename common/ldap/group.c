@@ -232,17 +232,50 @@ entry_members(const struct group_reading *r, struct session *session,
 		   : members_primary(r, session, entry, err);
 }
 
+static size_t
+values_count(const struct search_entry *entry, const char *name)
+{
+	const struct search_attribute *a = search_find(entry, name);
+
+	return a == NULL ? 0 : a->value_count;
+}
+
+static void
+told_take(
+    bool plain, const struct search_entry *entry, struct group_told *out_told)
+{
+	struct slice first =
+	    search_first(entry, plain ? "entryCSN" : "uSNChanged");
+	struct slice second = search_first(entry, "whenChanged");
+	struct buf stamp;
+
+	out_told->values = values_count(entry, "member");
+	if (plain)
+		out_told->values += values_count(entry, "uniqueMember");
+	buf_init(&stamp, GROUP_STAMP_SIZE - 1);
+	buf_add(&stamp, first);
+	/* A number of one controller is nothing on another. */
+	if (!plain) {
+		buf_add_byte(&stamp, ' ');
+		buf_add(&stamp, second);
+	}
+	if (first.len > 0 && !buf_failed(&stamp))
+		(void)snprintf(out_told->stamp, sizeof(out_told->stamp), "%s",
+		    buf_cstr(&stamp));
+	buf_fini(&stamp);
+}
+
 int
 group_read(const struct group_source *source, group_fn *fn, void *arg,
-    struct err *out_cause, struct err *err)
+    struct group_told *out_told, struct err *err)
 {
 	static const char *const openldap[] = {
-	    "objectClass", "member", "uniqueMember", NULL};
+	    "objectClass", "member", "uniqueMember", "entryCSN", NULL};
 	/* AD sends no more at once in any case. Asked for so, a server that
 	 * would send all does not make one message of a large group. */
 	static const char *const ad[] = {"objectClass", GROUP_FIRST_MEMBERS,
 	    "objectSid", "groupType", "msExchDynamicDLFilter",
-	    "msExchDynamicDLBaseDN", NULL};
+	    "msExchDynamicDLBaseDN", "uSNChanged", "whenChanged", NULL};
 	const struct group_reading reading = {source, fn, arg};
 	bool plain = dialect_kind(source->dialect) == DIALECT_OPENLDAP;
 	struct search_options options = {.base = source->dn,
@@ -255,15 +288,18 @@ group_read(const struct group_source *source, group_fn *fn, void *arg,
 	struct err cause = {0};
 	int rc;
 
+	memset(out_told, 0, sizeof(*out_told));
 	rc = source->session(source->arg, source->dn, false, &session, err);
 	if (rc <= 0)
 		return rc;
 	if (search_open(session, &options, &search, err) < 0)
 		return -1;
 	rc = search_step(search, &entry, &cause);
-	if (rc == 1)
-		rc =
-		    entry_members(&reading, session, &entry, out_cause, &cause);
+	if (rc == 1) {
+		told_take(plain, &entry, out_told);
+		rc = entry_members(
+		    &reading, session, &entry, &out_told->cause, &cause);
+	}
 	search_close(search);
 	/* It was there a moment ago: deleted or moved, which the next reading
 	 * is told. */

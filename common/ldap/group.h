@@ -28,12 +28,22 @@ struct group_source {
 typedef int group_fn(
     void *arg, const struct id *id, const char *dn, struct err *err);
 
+/* What a reading tells beside the members. */
+#define GROUP_STAMP_SIZE 80
+struct group_told {
+	/* Another one whenever the group's own entry was written to: uSNChanged
+	 * and whenChanged, entryCSN; "" when they cannot be read. */
+	char stamp[GROUP_STAMP_SIZE];
+	size_t values; /* in member and uniqueMember, whomever they name */
+	struct err cause;
+};
+
 /* Calls fn for every member, of whatever kind and in no order; one may come
  * twice. 0: those were all; 1: a dynamic group whose filter is missing or
- * refused, *out_cause says why, and what came counts for nothing; -1: the list
- * could not be read to its end. Members that a directory names and does not
- * have are passed over. */
+ * refused, out_told->cause says why, and what came counts for nothing; -1: the
+ * list could not be read to its end. Members that a directory names and does
+ * not have are passed over. */
 int group_read(const struct group_source *source, group_fn *fn, void *arg,
-    struct err *out_cause, struct err *err) ERR_WUR;
+    struct group_told *out_told, struct err *err) ERR_WUR;
 
 #endif

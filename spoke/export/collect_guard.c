@@ -1,6 +1,7 @@
 /* E15: what looks like an accident is held until somebody releases it. */
 #include "common/base/log.h"
 #include "spoke/export/collect_internal.h"
+#include "spoke/export/groups.h"
 
 #define GUARD_TEXT_MAX ERR_MESSAGE_MAX
 
@@ -31,6 +32,21 @@ gone_add(void *arg, const struct id *id, struct err *err)
 	return 0;
 }
 
+static void
+unread_fill(struct collector *c)
+{
+	struct collect_ids *out = &c->hold.unread;
+	size_t count;
+	const struct groups_doubt *doubts = scope_doubts(c->scope, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		collect_ids_add(out, &doubts[i].group);
+		for (size_t k = 0; k < doubts[i].lost.count; k++)
+			collect_ids_add(out, &doubts[i].lost.list[k]);
+	}
+	collect_ids_sort(out);
+}
+
 static int
 hold_fill(struct collector *c, struct err *err)
 {
@@ -40,6 +56,7 @@ hold_fill(struct collector *c, struct err *err)
 	for (size_t i = 0; i < c->failed.count; i++)
 		collect_ids_add(&c->hold.failed, &c->failed.list[i]);
 	collect_ids_sort(&c->hold.failed);
+	unread_fill(c);
 	return 0;
 }
 
@@ -48,6 +65,28 @@ text_and(struct buf *text)
 {
 	if (text->len > 0)
 		buf_add_str(text, "; ");
+}
+
+/* The first group; the log has told of each. */
+static void
+members_tell(const struct collector *c, struct buf *text)
+{
+	size_t count;
+	const struct groups_doubt *doubt = scope_doubts(c->scope, &count);
+
+	buf_addf(text,
+	    "the list of group \"%.200s\" lost %zu of %zu members, %zu of %zu "
+	    "looked at %s",
+	    doubt->dn, doubt->lost.count, doubt->before, doubt->still,
+	    doubt->looked,
+	    doubt->linked ? "say that they belong to it"
+			  : "exist, and nobody wrote to them or the group");
+	if (count > 1)
+		buf_addf(text, "; so did %zu other groups", count - 1);
+	buf_addf(text, ": let the account read %s of the group again",
+	    dialect_kind(c->dialect) == DIALECT_OPENLDAP
+		? "member and uniqueMember"
+		: "member");
 }
 
 static int
@@ -85,6 +124,10 @@ hold_tell(struct collector *c, struct err *err)
 			  "deleted, not more than",
 		    (unsigned long long)p->max_errors, c->failure);
 	}
+	if ((hold->guards & HOLD_MEMBERS) != 0) {
+		text_and(&text);
+		members_tell(c, &text);
+	}
 	(void)err_set(err, ERR_LIMIT,
 	    "%s: nothing is sent; look at it with galspoke release --list %s, "
 	    "and if it is meant, run galspoke release %s",
@@ -100,6 +143,7 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	struct hold *hold = &c->hold;
 	struct replica_changes changes;
 	struct replica_state state;
+	size_t doubts;
 	int released;
 
 	if (collect_lag_check(c, err) < 0)
@@ -114,6 +158,11 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	hold->errors = c->result->counts.reasons[SHAPE_ERROR];
 	hold->nameless = c->nameless;
 	hold->guards = guards_find(p, hold, changes.deleted);
+	/* Whoever is deleted or not: what is kept of the list must not shrink,
+	 * or nobody would know any more who was in it. */
+	(void)scope_doubts(c->scope, &doubts);
+	if (doubts > 0)
+		hold->guards |= HOLD_MEMBERS;
 	if (hold->guards == 0)
 		return 0;
 	if (hold_fill(c, err) < 0)

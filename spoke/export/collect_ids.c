@@ -36,6 +36,13 @@ collect_ids_sort(struct collect_ids *ids)
 	ids->marks = mem_calloc(n + 1, sizeof(*ids->marks));
 }
 
+bool
+collect_ids_equal(const struct collect_ids *a, const struct collect_ids *b)
+{
+	return slice_equal(slice_make(a->list, a->count * ID_LEN),
+	    slice_make(b->list, b->count * ID_LEN));
+}
+
 size_t
 collect_ids_find(const struct collect_ids *ids, const struct id *id)
 {

@@ -15,6 +15,9 @@ struct collect_ids {
 void collect_ids_add(struct collect_ids *ids, const struct id *id);
 /* Sorts and drops what came twice; forgets the marks. */
 void collect_ids_sort(struct collect_ids *ids);
+/* Of two sorted sets. */
+bool collect_ids_equal(
+    const struct collect_ids *a, const struct collect_ids *b);
 /* Index in a sorted set, or SIZE_MAX. */
 size_t collect_ids_find(const struct collect_ids *ids, const struct id *id);
 void collect_ids_fini(struct collect_ids *ids);

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/ldap/group.h"
 #include "spoke/export/groups_internal.h"
 
 #define GROUPS_FILTER_MAX (64 * 1024)
@@ -20,7 +20,7 @@ struct walk {
 	struct groups_set *set;
 	size_t from;
 	struct idset *known;
-	struct collect_ids answer; /* the group that is being read */
+	struct groups_roll roll; /* of the group that is being read */
 	uint32_t via;
 	bool last; /* what is found now is not expanded any more */
 	size_t deeper;
@@ -32,6 +32,7 @@ groups_new(const struct groups_options *options)
 	struct groups *groups = mem_calloc(1, sizeof(*groups));
 
 	groups->options = *options;
+	groups->began_ms = clock_now_ms();
 	groups->dialect = forest_dialect(options->forest);
 	if (!reference_is_extended(groups->dialect))
 		groups->names = forest_reference_cache(options->forest);
@@ -45,14 +46,24 @@ groups_free(struct groups *groups)
 		return;
 	for (size_t i = 0; i < groups->node_count; i++) {
 		free(groups->nodes[i].dn);
-		collect_ids_fini(&groups->nodes[i].answer);
+		groups_roll_fini(&groups->nodes[i].roll);
 	}
+	for (size_t i = 0; i < groups->doubt_count; i++)
+		groups_doubt_fini(&groups->doubts[i]);
 	for (size_t i = 0; i < groups->set_count; i++)
 		free(groups->sets[i].list);
 	reference_cache_free(groups->names);
+	free(groups->doubts);
 	free(groups->nodes);
 	free(groups->sets);
 	free(groups);
+}
+
+void
+groups_roll_fini(struct groups_roll *roll)
+{
+	collect_ids_fini(&roll->ids);
+	*roll = (struct groups_roll){.known = false};
 }
 
 /* --- growing --- */
@@ -116,7 +127,7 @@ answer_take(void *arg, const struct id *id, const char *dn, struct err *err)
 	struct walk *w = arg;
 
 	(void)err;
-	collect_ids_add(&w->answer, id);
+	collect_ids_add(&w->roll.ids, id);
 	if (forest_find(w->groups->options.forest, dn) == FOREST_NONE)
 		*idset_put(w->known, id) |= GROUPS_OUTSIDE;
 	return 0;
@@ -143,12 +154,13 @@ session_find(void *arg, const char *dn, bool below,
 	return rc;
 }
 
+/* Into w->roll. As group_read(). */
 static int
-node_read(struct walk *w, size_t index, struct err *err)
+roll_read(struct walk *w, const struct groups_node *node, struct err *cause,
+    struct err *err)
 {
 	struct groups *groups = w->groups;
 	struct forest *forest = groups->options.forest;
-	struct groups_node *node = &groups->nodes[index];
 	size_t context = forest_find(forest, node->dn);
 	const struct group_source source = {.dialect = groups->dialect,
 	    .dn = node->dn,
@@ -157,31 +169,91 @@ node_read(struct walk *w, size_t index, struct err *err)
 	    .session = session_find,
 	    .arg = forest,
 	    .names = groups->names};
-	struct err cause = {0};
+	struct group_told told;
 	int rc;
 
-	collect_ids_fini(&w->answer);
-	rc = group_read(&source, answer_take, w, &cause, err);
-	if (rc < 0)
+	groups_roll_fini(&w->roll);
+	rc = group_read(&source, answer_take, w, &told, err);
+	*cause = told.cause;
+	memcpy(w->roll.stamp, told.stamp, sizeof(told.stamp));
+	w->roll.values = (uint32_t)told.values;
+	w->roll.known = rc == 0;
+	collect_ids_sort(&w->roll.ids);
+	return rc;
+}
+
+/* A list that changed while it was read in parts may lack somebody too, so that
+ * it is read once more before it is doubted. */
+static int
+roll_doubt(struct walk *w, const struct groups_node *node,
+    const struct groups_roll *before, struct err *err)
+{
+	struct groups_doubt doubt = {.dn = NULL};
+	struct err cause;
+	int rc;
+
+	if (node->dynamic)
+		return 0;
+	rc = groups_doubt_find(w->groups, node, before, &w->roll, &doubt, err);
+	if (rc > 0) {
+		groups_doubt_fini(&doubt);
+		rc = roll_read(w, node, &cause, err);
+		if (rc == 0)
+			rc = groups_doubt_find(
+			    w->groups, node, before, &w->roll, &doubt, err);
+	}
+	if (rc > 0)
+		groups_doubt_add(w->groups, &doubt);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Only what is to be written stays in memory. */
+static void
+roll_stay(
+    struct walk *w, struct groups_node *node, const struct groups_roll *before)
+{
+	const struct groups_roll *now = &w->roll;
+
+	if (w->groups->options.replica == NULL ||
+	    (before->known && before->values == now->values &&
+		strcmp(before->stamp, now->stamp) == 0 &&
+		collect_ids_equal(&before->ids, &now->ids)))
+		return;
+	node->roll = w->roll;
+	w->roll = (struct groups_roll){.known = false};
+}
+
+static int
+node_read(struct walk *w, size_t index, struct err *err)
+{
+	struct groups *groups = w->groups;
+	struct groups_node *node = &groups->nodes[index];
+	struct groups_roll before = {.known = false};
+	struct err cause;
+	int rc;
+
+	if (groups_roll_before(groups, node, &before, err) < 0)
 		return -1;
+	rc = roll_read(w, node, &cause, err);
+	if (rc == 0)
+		rc = roll_doubt(w, node, &before, err);
 	if (rc == 1) {
 		groups->refused++;
 		log_warn("the directory refuses the filter of a dynamic group; "
 			 "whom it found last stay; correct it there "
 			 "group=\"%s\" error=\"%s\"",
 		    node->dn, cause.message);
-		if (groups_answer_before(groups, node, &w->answer, err) < 0)
-			return -1;
+		groups_roll_fini(&w->roll);
+		w->roll = before;
+		before = (struct groups_roll){.known = false};
 	}
 	w->via = (uint32_t)index;
-	for (size_t i = 0; i < w->answer.count; i++)
-		member_take(w, &w->answer.list[i]);
-	if (rc == 0 && node->dynamic) {
-		node->answer = w->answer;
-		node->answered = true;
-		w->answer = (struct collect_ids){.list = NULL};
-	}
-	return 0;
+	for (size_t i = 0; rc >= 0 && i < w->roll.ids.count; i++)
+		member_take(w, &w->roll.ids.list[i]);
+	if (rc == 0)
+		roll_stay(w, node, &before);
+	groups_roll_fini(&before);
+	return rc < 0 ? -1 : 0;
 }
 
 /* --- groups among the members --- */
@@ -346,7 +418,7 @@ groups_walk(struct groups *groups, size_t from, unsigned depth, struct err *err)
 			 "stay groups depth=%u groups=%zu",
 		    depth, w.deeper);
 	idset_free(w.known);
-	collect_ids_fini(&w.answer);
+	groups_roll_fini(&w.roll);
 	return rc;
 }
 
@@ -386,4 +458,11 @@ size_t
 groups_refused(const struct groups *groups)
 {
 	return groups->refused;
+}
+
+const struct groups_doubt *
+groups_doubts(const struct groups *groups, size_t *out_count)
+{
+	*out_count = groups->doubt_count;
+	return groups->doubts;
 }

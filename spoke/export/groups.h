@@ -8,7 +8,8 @@
  *                                           └─ groups_keep()
  *
  * A group that cannot be read to its end is an error, never a shorter list. A
- * dynamic group whose filter is refused keeps those whom it found last.
+ * dynamic group whose filter is refused keeps those whom it found last. A list
+ * that lost members who belong to it nevertheless is doubted: groups_doubts().
  * FEATURES E4, E5.
  */
 #ifndef SPOKE_EXPORT_GROUPS_H
@@ -66,13 +67,30 @@ const char *groups_via(
 /* Dynamic groups whose filter was refused. */
 size_t groups_refused(const struct groups *groups);
 
+/* A group whose list lost members, some of whom belong to it: then the list
+ * could not be read, or not whole. */
+struct groups_doubt {
+	struct id group;
+	char *dn;
+	size_t before; /* members, last time */
+	struct collect_ids lost;
+	size_t looked; /* lost ones that were looked for */
+	size_t still;  /* of them those who belong to it */
+	/* They say so themselves (memberOf); else neither they nor the group
+	 * were written to since. */
+	bool linked;
+};
+/* Each group once; they belong to groups. */
+const struct groups_doubt *groups_doubts(
+    const struct groups *groups, size_t *out_count);
+
 /* Adds to out the ids that are members under this key and were not, or the
  * other way round, and those outside; *out_before: how many there were. */
 int groups_changed(const struct groups *groups, size_t from, const char *key,
     struct collect_ids *out, size_t *out_before, struct err *err) ERR_WUR;
-/* Writes under this key who was found; and what dynamic groups answered. */
+/* Writes under this key who was found; and the list of each group. */
 int groups_keep(const struct groups *groups, size_t from, const char *key,
     struct err *err) ERR_WUR;
-int groups_answers_keep(struct groups *groups, struct err *err) ERR_WUR;
+int groups_rolls_keep(struct groups *groups, struct err *err) ERR_WUR;
 
 #endif

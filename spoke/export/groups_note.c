@@ -3,15 +3,21 @@
  *
  *   KEY of an entry of `from`: 17 bytes a member, its id and whether it was
  *   expanded, in the order of the ids
- *   answer:ID of a dynamic group: 16 bytes for each whom its filter found
+ *   group:ID, the list of one group, of a dynamic one as its filter last found
+ *   it: u32 values | u32 length of the stamp | stamp | 16 bytes a member
+ *   groups-at: when these lists were read, Unix ms
  */
 #include "spoke/export/groups_internal.h"
 
+#include <stdlib.h>
+
 #include "common/base/mem.h"
+#include "common/base/reader.h"
 
 #define NOTE_MAX ((size_t)256 << 20)
 #define NOTE_MEMBER (ID_LEN + 1)
 #define NOTE_KEY_SIZE 64
+#define NOTE_WALKED "groups-at"
 
 static int
 note_read(const struct groups *groups, const char *key, size_t unit,
@@ -44,50 +50,88 @@ note_write(const struct groups *groups, const char *key, struct slice value,
 }
 
 static void
-answer_key(const struct groups_node *node, char key[NOTE_KEY_SIZE])
+roll_key(const struct groups_node *node, char key[NOTE_KEY_SIZE])
 {
 	char hex[ID_HEX_SIZE];
 
 	(void)snprintf(
-	    key, NOTE_KEY_SIZE, "answer:%s", id_format(&node->id, hex));
+	    key, NOTE_KEY_SIZE, "group:%s", id_format(&node->id, hex));
+}
+
+static bool
+roll_decode(struct slice note, struct groups_roll *out)
+{
+	struct reader r;
+	struct slice stamp;
+	struct id id;
+
+	reader_init(&r, note);
+	out->values = reader_u32be(&r);
+	stamp = reader_take(&r, reader_u32be(&r));
+	if (r.failed || stamp.len >= sizeof(out->stamp) ||
+	    r.rest.len % ID_LEN != 0)
+		return false;
+	if (stamp.len > 0)
+		memcpy(out->stamp, stamp.data, stamp.len);
+	for (size_t i = 0; i < r.rest.len; i += ID_LEN) {
+		memcpy(id.bytes, r.rest.data + i, ID_LEN);
+		collect_ids_add(&out->ids, &id);
+	}
+	out->known = true;
+	return true;
 }
 
 int
-groups_answer_before(const struct groups *groups,
-    const struct groups_node *node, struct collect_ids *out, struct err *err)
+groups_roll_before(const struct groups *groups, const struct groups_node *node,
+    struct groups_roll *out, struct err *err)
 {
 	char key[NOTE_KEY_SIZE];
 	struct buf note;
-	struct id id;
 	int rc;
 
-	collect_ids_fini(out);
-	answer_key(node, key);
+	roll_key(node, key);
 	buf_init(&note, NOTE_MAX);
-	rc = note_read(groups, key, ID_LEN, &note, err);
-	for (size_t i = 0; rc == 0 && i < note.len; i += ID_LEN) {
-		memcpy(id.bytes, note.data + i, ID_LEN);
-		collect_ids_add(out, &id);
-	}
+	rc = note_read(groups, key, 1, &note, err);
+	if (rc == 0 && note.len > 0 && !roll_decode(buf_slice(&note), out))
+		rc = err_set(err, ERR_BAD_DATA,
+		    "note %s of the replica is damaged", key);
 	buf_fini(&note);
 	return rc;
 }
 
 static int
-answer_keep(struct groups *groups, struct groups_node *node, struct err *err)
+roll_keep(
+    struct groups *groups, const struct groups_node *node, struct err *err)
 {
+	const struct groups_roll *roll = &node->roll;
 	char key[NOTE_KEY_SIZE];
 	struct buf note;
 	int rc;
 
-	answer_key(node, key);
-	collect_ids_sort(&node->answer);
+	roll_key(node, key);
 	buf_init(&note, NOTE_MAX);
-	for (size_t i = 0; i < node->answer.count; i++)
-		buf_add(&note, id_slice(&node->answer.list[i]));
+	buf_add_u32be(&note, roll->values);
+	buf_add_u32be(&note, (uint32_t)strlen(roll->stamp));
+	buf_add_str(&note, roll->stamp);
+	buf_add(&note, slice_make(roll->ids.list, roll->ids.count * ID_LEN));
 	rc = buf_check(&note, key, err);
 	if (rc == 0)
-		rc = note_write(groups, key, buf_slice(&note), err);
+		rc = replica_note_set(
+		    groups->options.replica, key, buf_slice(&note), err);
+	buf_fini(&note);
+	return rc;
+}
+
+int
+groups_walked_before(
+    const struct groups *groups, int64_t *out_ms, struct err *err)
+{
+	struct buf note;
+	int rc;
+
+	buf_init(&note, 64);
+	rc = note_read(groups, NOTE_WALKED, 1, &note, err);
+	*out_ms = rc < 0 ? 0 : strtoll(buf_cstr(&note), NULL, 10);
 	buf_fini(&note);
 	return rc;
 }
@@ -152,11 +196,15 @@ groups_keep(
 }
 
 int
-groups_answers_keep(struct groups *groups, struct err *err)
+groups_rolls_keep(struct groups *groups, struct err *err)
 {
+	char text[24];
+
 	for (size_t i = 0; i < groups->node_count; i++)
-		if (groups->nodes[i].answered &&
-		    answer_keep(groups, &groups->nodes[i], err) < 0)
+		if (groups->nodes[i].roll.known &&
+		    roll_keep(groups, &groups->nodes[i], err) < 0)
 			return -1;
-	return 0;
+	(void)snprintf(text, sizeof(text), "%lld", (long long)groups->began_ms);
+	return replica_note_set(
+	    groups->options.replica, NOTE_WALKED, slice_str(text), err);
 }

@@ -20,6 +20,7 @@ hold_fini(struct hold *hold)
 {
 	collect_ids_fini(&hold->gone);
 	collect_ids_fini(&hold->failed);
+	collect_ids_fini(&hold->unread);
 }
 
 static void
@@ -43,6 +44,7 @@ hold_hash(const struct hold *hold, uint8_t out[CRYPTO_HASH_LEN])
 	crypto_hash_add(hash, buf_slice(&head));
 	hash_ids(hash, &hold->gone);
 	hash_ids(hash, &hold->failed);
+	hash_ids(hash, &hold->unread);
 	crypto_hash_final(hash, out);
 	crypto_hash_free(hash);
 	buf_fini(&head);

@@ -6,7 +6,8 @@
  *    └───── something passes the guards: forgotten
  *
  * "The same" is the same guards, the same objects deleted, the same objects
- * unreadable, and with `minimum` the same number of objects.
+ * unreadable, the same members lost by the same groups, and with `minimum` the
+ * same number of objects.
  */
 #ifndef SPOKE_EXPORT_HOLD_H
 #define SPOKE_EXPORT_HOLD_H
@@ -15,7 +16,12 @@
 #include "spoke/export/collect_ids.h"
 
 /* A set of them is an unsigned. */
-enum hold_guard { HOLD_MINIMUM = 1, HOLD_ERRORS = 2, HOLD_DELETIONS = 4 };
+enum hold_guard {
+	HOLD_MINIMUM = 1,
+	HOLD_ERRORS = 2,
+	HOLD_DELETIONS = 4,
+	HOLD_MEMBERS = 8 /* groups whose list cannot be believed */
+};
 
 struct hold {
 	unsigned guards;
@@ -24,6 +30,8 @@ struct hold {
 	uint64_t errors;   /* entries that cannot be read */
 	uint64_t nameless; /* without an id among them: nobody knows which */
 	struct collect_ids gone, failed; /* objects; sorted */
+	/* Groups whose list cannot be believed, and whom it lost; sorted. */
+	struct collect_ids unread;
 };
 
 void hold_fini(struct hold *hold);

@@ -18,6 +18,7 @@
 #include "spoke/forest.h"
 
 struct scope;
+struct groups_doubt;
 
 struct scope_options {
 	struct forest *forest;
@@ -70,6 +71,9 @@ int scope_expand(struct scope *scope, struct err *err) ERR_WUR;
  * wrote, and the members of whom no feed tells. */
 int scope_members_changed(
     struct scope *scope, struct collect_ids *out, struct err *err) ERR_WUR;
+/* Groups whose list cannot be believed: their members are not to be deleted. */
+const struct groups_doubt *scope_doubts(
+    const struct scope *scope, size_t *out_count);
 /* Dynamic groups whose filter the directory refuses. */
 size_t scope_refused(const struct scope *scope);
 

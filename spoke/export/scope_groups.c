@@ -155,7 +155,14 @@ scope_members_keep(struct scope *s, struct err *err)
 		if (groups_keep(s->groups, i, key, err) < 0)
 			return -1;
 	}
-	return groups_answers_keep(s->groups, err);
+	return groups_rolls_keep(s->groups, err);
+}
+
+const struct groups_doubt *
+scope_doubts(const struct scope *s, size_t *out_count)
+{
+	*out_count = 0;
+	return s->groups == NULL ? NULL : groups_doubts(s->groups, out_count);
 }
 
 size_t

@@ -161,6 +161,56 @@ def test_errors(star, source):
     assert published(spoke, star)[1] == 12
 
 
+UNREAD = 'access to dn.base="%s" attrs=member by * none\n'
+GROUPS = 'from = ( {{ ou = "%s"; groups = "members"; }} );'
+
+
+@pytest.mark.parametrize('feed', ['auto', 'full'])
+def test_members_of_a_group_that_is_not_readable(star, slapd_factory, feed):
+    server = slapd_factory('source')
+    server.populate(6)
+    groups = server.add('ou=Groups,' + server.base, {
+        'objectClass': 'organizationalUnit'})
+    everybody = sorted(server.search(server.staff, '(mail=*)', ['1.1']))
+    first, second = (server.add('cn=%s,%s' % (name, groups), {
+        'objectClass': 'groupOfNames', 'cn': name, 'member': some})
+        for name, some in (('first', everybody[:2]),
+                           ('second', everybody[2:])))
+    spoke = star.join(
+        'source', server, ['west.example'], policies=POLICIES.replace(
+            'from = ( {{ ou = "{staff}"; scope = "subtree"; }} );',
+            GROUPS % groups), export_extra='feed = "%s";' % feed)
+    spoke.export()
+    before = published(spoke, star)
+    assert before[1] == 6
+    server.restart(access=UNREAD % first)
+    server.modify(everybody[5], title='Changed')
+    for _ in range(2):
+        said = spoke.do('run', 'staff', expect=3).text
+        for words in ('"cn=first,', 'lost 2 of 2 members', 'nothing is sent',
+                      'let the account read member', 'galspoke release'):
+            assert words in said, said
+        assert published(spoke, star) == before
+    said = spoke.do('release', '--list', 'staff').out
+    assert 'a list of members cannot be believed; 2 would be deleted' in said
+    # a release is for this list, whatever becomes of others
+    spoke.do('release', 'staff')
+    server.restart(access=UNREAD % second)
+    server.modify(everybody[5], title='Changed again')
+    said = spoke.do('run', 'staff', expect=3).text
+    assert '"cn=second,' in said and 'lost 4 of 4 members' in said, said
+    server.restart(access=UNREAD % first)
+    server.modify(everybody[5], title='And again')
+    spoke.do('run', 'staff', expect=3)
+    spoke.do('release', 'staff')
+    assert '2 deleted' in spoke.export().out
+    assert published(spoke, star)[1] == 4
+    server.restart()
+    server.modify(everybody[5], title='At last')
+    assert '2 added' in spoke.export().out
+    assert published(spoke, star)[1] == 6
+
+
 def test_a_policy_that_went(star, source):
     """What it published stays with others until the hub ends it; status
     tells of it at the source, and streams at the hub."""
