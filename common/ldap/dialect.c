@@ -284,7 +284,8 @@ dialect_find(struct dialect *dialect, enum dialect_kind kind,
 	    has_value(root, "supportedCapabilities", OID_ACTIVE_DIRECTORY);
 
 	if (provenance == NULL)
-		provenance = active_directory ? "extensionName" : "labeledURI";
+		provenance = active_directory ? DIALECT_PROVENANCE_AD
+					      : DIALECT_PROVENANCE_OPENLDAP;
 	dialect->provenance = mem_strdup(provenance);
 	dialect->service_name = first_copy(root, "dsServiceName");
 	if (contexts_take(dialect, root, active_directory, err) != 0 ||

@@ -20,6 +20,10 @@ enum dialect_kind {
 	DIALECT_OPENLDAP
 };
 
+/* Where contacts that galrelay made say so, unless another one is set. */
+#define DIALECT_PROVENANCE_AD "extensionName"
+#define DIALECT_PROVENANCE_OPENLDAP "labeledURI"
+
 struct dialect;
 
 /* Reads rootDSE and schema. kind AUTO finds it; the others are checked against

@@ -1,5 +1,7 @@
 #include "spoke/export/addresses.h"
 
+#include <stdlib.h>
+
 #include "spoke/address.h"
 
 /* A directory allows more; no person has them. */
@@ -174,6 +176,33 @@ target_mail(const struct object *raw)
 	return address_smtp_valid(rest) ? rest : SLICE_NULL;
 }
 
+static int
+compare(const void *a, const void *b)
+{
+	return slice_compare(
+	    *(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* Of more than are taken the same ones stay, whatever the server's order; and
+ * "SMTP:" sorts before "smtp:", so that none of them is the primary one. NULL:
+ * no room. */
+static const struct slice *
+values_order(
+    const struct object_attribute *proxies, size_t count, struct arena *arena)
+{
+	struct slice *copy;
+
+	if (count <= ADDRESSES_MAX)
+		return proxies == NULL ? NULL : proxies->values;
+	copy = arena_calloc(arena, count, sizeof(*copy));
+	if (copy == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		copy[i] = slice_trim(proxies->values[i]);
+	qsort(copy, count, sizeof(*copy), compare);
+	return copy;
+}
+
 static bool
 sorter_collect(struct sorter *s, const struct object *raw, bool exchange,
     struct slice target)
@@ -182,17 +211,19 @@ sorter_collect(struct sorter *s, const struct object *raw, bool exchange,
 	    object_find(raw, "proxyAddresses");
 	struct slice mail = slice_trim(object_first(raw, "mail"));
 	size_t count = proxies == NULL ? 0 : proxies->value_count;
+	const struct slice *values = values_order(proxies, count, s->arena);
 
 	s->max = count < ADDRESSES_MAX ? count + 2 : ADDRESSES_MAX;
 	s->smtp = arena_calloc(s->arena, s->max, sizeof(*s->smtp));
 	s->flagged = arena_calloc(s->arena, s->max, sizeof(*s->flagged));
 	s->other = arena_calloc(s->arena, s->max, sizeof(*s->other));
-	if (s->smtp == NULL || s->flagged == NULL || s->other == NULL)
+	if (s->smtp == NULL || s->flagged == NULL || s->other == NULL ||
+	    (values == NULL && count > 0))
 		return false;
 	/* First, so that a full list never loses it. */
 	sorter_legacy(s, raw);
 	for (size_t i = 0; i < count; i++)
-		sorter_proxy(s, proxies->values[i]);
+		sorter_proxy(s, values[i]);
 	if (raw->kind == GALR__KIND__KIND_CONTACT && target.len > 0 &&
 	    s->smtp_count == 0)
 		sorter_smtp(s, "targetAddress", target, true);

@@ -34,6 +34,7 @@ static void
 policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 {
 	const struct export_policy *p = c->policy;
+	const char *provenance = dialect_provenance_attribute(c->dialect);
 	struct buf buf;
 
 	buf_init(&buf, 4 * 1024 * 1024);
@@ -53,6 +54,7 @@ policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
 	hash_list(&buf, &p->mark_attribute, p->mark_attribute != NULL);
 	hash_list(&buf, p->foreign_marks, p->foreign_mark_count);
 	hash_list(&buf, &c->options->conf->legacy_prefix, 1);
+	hash_list(&buf, &provenance, 1);
 	for (size_t i = 0; i < p->base_count; i++) {
 		const struct export_base *base = &p->bases[i];
 		const char *texts[] = {base->ou != NULL ? base->ou : "",

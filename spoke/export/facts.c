@@ -24,6 +24,8 @@ enum fact {
 
 #define ACCOUNT_DISABLED 2
 #define GROUP_SECURITY 0x80000000U
+/* Of an attribute; longer than any that a policy may name. */
+#define FACTS_NAME_SIZE 512
 
 /* One of foreign_marks. */
 struct foreign {
@@ -279,6 +281,11 @@ facts_open(const struct facts_options *options, struct attributes *attributes,
 	if (options->provenance != NULL)
 		fact_add(
 		    &o, name_given(&o, options->provenance), FACT_PROVENANCE);
+	/* Where it stood before somebody set another one. */
+	fact_add(&o,
+	    options->kind == DIALECT_OPENLDAP ? DIALECT_PROVENANCE_OPENLDAP
+					      : DIALECT_PROVENANCE_AD,
+	    FACT_PROVENANCE);
 	if (options->kind != DIALECT_OPENLDAP)
 		exchange_open(&o);
 	if (mark_open(&o, err) < 0 || foreign_open(&o, err) < 0) {
@@ -365,13 +372,13 @@ mark_text(struct slice value)
 }
 
 static void
-foreign_find(const struct facts_finder *f, const struct search_attribute *a,
-    struct facts *out)
+foreign_find(const struct facts_finder *f, const char *name,
+    const struct search_attribute *a, struct facts *out)
 {
 	for (size_t i = 0; i < f->foreign_count; i++) {
 		const struct foreign *mark = &f->foreign[i];
 
-		if (!slice_name_equal(mark->attribute, a->name))
+		if (!slice_name_equal(mark->attribute, name))
 			continue;
 		for (size_t k = 0; k < a->value_count; k++)
 			if (pattern_matches(
@@ -387,11 +394,10 @@ fact_take(const struct facts_finder *f, const struct search_attribute *a,
 	if ((fact & FACT_MARK) != 0)
 		out->marked = out->marked || any_equal(a, f->mark);
 	if ((fact & FACT_PROVENANCE) != 0)
-		out->own = any_starts(a, SLICE_LIT(FACTS_PROVENANCE_PREFIX));
+		out->own = out->own ||
+			   any_starts(a, SLICE_LIT(FACTS_PROVENANCE_PREFIX));
 	if ((fact & FACT_LEGACY) != 0 && f->legacy.len > 0)
 		out->own_legacy = any_own_legacy(a, f->legacy);
-	if ((fact & FACT_FOREIGN) != 0)
-		foreign_find(f, a, out);
 	if ((fact & FACT_HIDDEN) != 0)
 		out->hidden = any_equal(a, SLICE_LIT("TRUE"));
 	if ((fact & FACT_ACCOUNT) != 0)
@@ -441,17 +447,38 @@ is_system_name(const char *dn)
 	return false;
 }
 
+/* A server gives "businessCategory;lang-de" to who asks for businessCategory,
+ * and whatever its options it is one (RFC 4512 section 2.5.2). */
+static const char *
+name_plain(const char *name, char room[FACTS_NAME_SIZE])
+{
+	const char *end = strchr(name, ';');
+	size_t len;
+
+	if (end == NULL || (size_t)(end - name) >= FACTS_NAME_SIZE)
+		return name;
+	len = (size_t)(end - name);
+	memcpy(room, name, len);
+	room[len] = '\0';
+	return room;
+}
+
 void
 facts_find(const struct facts_finder *finder, const struct search_entry *entry,
     struct facts *out_facts)
 {
+	char room[FACTS_NAME_SIZE];
+
 	memset(out_facts, 0, sizeof(*out_facts));
 	out_facts->system = is_system_name(entry->dn);
 	for (size_t i = 0; i < entry->attribute_count; i++) {
 		const struct search_attribute *a = &entry->attributes[i];
-		unsigned fact = nametable_get(&finder->facts, a->name);
+		const char *name = name_plain(a->name, room);
+		unsigned fact = nametable_get(&finder->facts, name);
 
 		if (fact != 0)
 			fact_take(finder, a, fact, out_facts);
+		if ((fact & FACT_FOREIGN) != 0)
+			foreign_find(finder, name, a, out_facts);
 	}
 }

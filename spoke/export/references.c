@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/wire/limits.h"
+#include "spoke/export/nametable.h"
 #include "spoke/export/references.h"
 #include "spoke/export/stages.h"
 
@@ -43,7 +44,7 @@ static bool
 is_denied(const struct export_policy *policy, const char *name)
 {
 	for (size_t i = 0; i < policy->deny_count; i++)
-		if (slice_name_equal(policy->deny[i], name))
+		if (nametable_matches(policy->deny[i], name))
 			return true;
 	return false;
 }
@@ -57,7 +58,8 @@ references_managers(const struct export_policy *policy)
 bool
 references_memberships(const struct export_policy *policy)
 {
-	return policy->memberships && !is_denied(policy, "member");
+	return policy->memberships && !is_denied(policy, "member") &&
+	       !is_denied(policy, "uniqueMember");
 }
 
 size_t

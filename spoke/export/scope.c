@@ -109,6 +109,7 @@ static int
 from_open(struct scope *s, struct scope_from *from, struct err *err)
 {
 	const struct export_base *base = from->base;
+	char text[1024];
 	int rc;
 
 	from->excludes =
@@ -117,7 +118,8 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 		from->excludes[i].by_name = true;
 		rc = scope_pin(s, base->exclude[i], &from->excludes[i], err);
 		if (rc < 0)
-			return -1;
+			return err_prepend(err, "exclude \"%s\" in policy %s",
+			    base->exclude[i], s->options.policy->name);
 		if (rc == 0 && from->excludes[i].pinned)
 			log_warn("an excluded place does not exist any more "
 				 "exclude=\"%s\"",
@@ -136,8 +138,12 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 			   : containers_find(s, from, err);
 	rc = scope_pin(
 	    s, base->ou != NULL ? base->ou : base->object, &from->place, err);
-	if (rc != 0)
-		return rc < 0 ? -1 : 0;
+	if (rc < 0)
+		return err_prepend(err, "%s in from of policy %s",
+		    scope_text(base, text, sizeof(text)),
+		    s->options.policy->name);
+	if (rc > 0)
+		return 0;
 	if (base->object != NULL) {
 		s->missing++;
 		log_warn("a single object does not exist object=\"%s\"",

@@ -272,3 +272,42 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 	free(dn);
 	return 0;
 }
+
+/* --- after reading --- */
+
+static int
+place_stays(struct scope *s, const struct scope_place *place, struct err *err)
+{
+	struct id id;
+	char *dn = NULL;
+	int rc;
+
+	if (place->dn == NULL)
+		return 0;
+	rc = find_dn(s, place->dn, &id, &dn, err);
+	free(dn);
+	if (rc < 0)
+		return -1;
+	if (rc == 1 && id_compare(&id, &place->id) == 0)
+		return 0;
+	return err_set(err, ERR_TEMPORARY,
+	    "\"%s\" on %s was renamed, moved or deleted while it was read: "
+	    "nothing of it is taken in; the next run reads it again",
+	    place->dn, forest_where(s->options.forest, place->dn));
+}
+
+int
+scope_places_check(struct scope *s, struct err *err)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct scope_from *from = &s->list[i];
+
+		if (from->base->ou != NULL &&
+		    place_stays(s, &from->place, err) < 0)
+			return -1;
+		for (size_t k = 0; k < from->base->exclude_count; k++)
+			if (place_stays(s, &from->excludes[k], err) < 0)
+				return -1;
+	}
+	return 0;
+}

@@ -499,3 +499,25 @@ def test_without_exchange(clean, tmp_path):
     assert seen[plain]['attributes']['proxyAddresses'] == [
         b'SMTP:' + plain.encode()]
     assert 'marked' in source.tool('explain', marked)
+
+
+def test_more_addresses_than_are_carried(clean, tmp_path):
+    """The primary one is never among those that stay, nor does the order in
+    which they were written decide."""
+    d = clean['north']
+    many = ['smtp:many%04d@north.example' % i for i in range(1200)]
+    dn, mail = account(d, 1, proxyAddresses=many + [
+        'X500:/o=Old/cn=many', 'SMTP:the.one@north.example'])
+    source = Source(d, tmp_path)
+    first = source.read()['the.one@north.example']['attributes']
+    assert first['targetAddress'] == [b'SMTP:the.one@north.example']
+    proxies = first['proxyAddresses']
+    assert b'SMTP:the.one@north.example' in proxies
+    assert b'X500:/o=Old/cn=many' in proxies
+    assert sum(value.startswith(b'smtp:') for value in proxies) == 1023
+    assert source.count()['dropped']['large'] == len(many) - 1023
+    d.modify(dn, proxyAddresses=None)
+    d.modify(dn, proxyAddresses=['SMTP:the.one@north.example'] + many[::-1] + [
+        'X500:/o=Old/cn=many'])
+    source.read()
+    assert not source.said['unchanged'] and source.said['modified'] == 0

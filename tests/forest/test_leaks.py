@@ -1,0 +1,129 @@
+"""Who and what must stay in its forest, by ways that are seldom walked: on
+real directories."""
+
+import ldap
+import pytest
+from testbed import people
+from testbed.reader import Reader, ou, uris
+from test_collect_faults import Trap
+
+
+def person(server, number, parent, **more):
+    entry = people.inet_person(people.person('west', number))
+    entry.update(more)
+    return server.add('CN=%s,%s' % (
+        ldap.dn.escape_dn_chars(entry['cn']), parent), entry)
+
+
+def unit(server, name, parent=None):
+    return server.add('OU=%s,%s' % (name, parent or server.staff),
+                      {'objectClass': 'organizationalUnit'})
+
+
+@pytest.fixture
+def east(openldap):
+    openldap.populate(3)
+    return openldap
+
+
+def staff(server):
+    return sorted(server.search(server.staff, '(mail=*)', ['1.1']))
+
+
+def test_a_mark_with_options(east, tmp_path):
+    """A server gives an attribute with a language to who asks for it."""
+    reader = Reader(tmp_path, east)
+    reader.policy(ou(east))
+    assert reader.read()['count'] == 3
+    first, second, _ = staff(east)
+    for dn, name, value in (
+            (first, 'businessCategory;lang-en', b' nogalSYNC '),
+            (second, 'labeledURI;lang-en', b'galrelay:aa:NORTH:bb')):
+        east.link.modify_s(dn, [(ldap.MOD_ADD, 'businessCategory', b'Tools'),
+                                (ldap.MOD_ADD, name, value)])
+    assert reader.read()['count'] == 1
+    reader.policy(ou(east), more='foreign_marks = [ "carLicense=other*" ];')
+    east.link.modify_s(staff(east)[2], [
+        (ldap.MOD_ADD, 'carLicense;lang-de', b'Other Product')])
+    assert reader.read('empty')['count'] == 0
+
+
+def test_our_contacts_are_known_under_another_provenance(east, tmp_path):
+    """Somebody set another attribute for it: what was made before is ours, and
+    what bears it is at once."""
+    person(east, 200, east.staff,
+           labeledURI='galrelay:00112233:NORTH:44556677')
+    reader = Reader(tmp_path, east)
+    reader.policy(ou(east))
+    assert reader.read()['count'] == 3
+    person(east, 201, east.staff, carLicense='galrelay:00112233:NORTH:8899')
+    assert reader.read()['count'] == 4
+    reader.write(more='provenance = "carLicense";')
+    assert reader.read()['count'] == 3
+
+
+def test_an_excluded_place_is_renamed_while_it_is_read(east, tmp_path):
+    """What is in it has another name then than the one that was looked up."""
+    secret = unit(east, 'Secret')
+    for number in range(100, 160):
+        person(east, number, secret, description='x' * 4000)
+    where = [secret]
+
+    def rename():
+        new = 'OU=Silent' if where[0] == secret else 'OU=Secret'
+        east.rename(where[0], new)
+        where[0] = '%s,%s' % (new, east.staff)
+
+    trap = Trap((east.behind, 636), (east.address, 636), rename)
+    reader = Reader(tmp_path, east, uris('ldaps://' + east.behind),
+                    more='page_size = 10;')
+    reader.policy('ou = "%s"; exclude = [ "%s" ];' % (east.staff, secret),
+                  feed='full')
+    try:
+        assert reader.read()['count'] == 3
+        trap.set(None)
+        assert reader.read('full')['count'] == 3
+        leaving = trap.passed
+        for share in (0.6, 0.75, 0.9):
+            trap.set(int(leaving * share))
+            said = reader.read('full', expect=1)
+            assert trap.limit is None
+            assert 'while it was read' in said, said
+            assert 'ou=s' in said.lower(), said
+            trap.set(None)
+            assert reader.read('full')['count'] == 3
+    finally:
+        trap.close()
+        if where[0] != secret:
+            rename()
+
+
+def test_patterns_deny_references_too(clean, tmp_path):
+    forest = clean['west']
+    forest.populate(2)
+    boss, other = staff(forest)
+    forest.modify(other, manager=boss)
+    forest.add_group('All', 'all@west.example', [boss, other])
+    reader = Reader(tmp_path, forest)
+    reader.policy(ou(forest), more='manager = true;')
+    plain = reader.read()['root']
+    roots = {plain}
+    for deny in ('mana*', 'memb*', 'mana*", "memb*'):
+        reader.policy(ou(forest), more='manager = true; deny = [ "%s" ];'
+                      % deny)
+        roots.add(reader.read()['root'])
+    assert len(roots) == 4
+    reader.policy(ou(forest), more='memberships = false;')
+    assert reader.read()['root'] in roots
+
+
+def test_settings_are_named_when_a_place_is_none(east, tmp_path):
+    reader = Reader(tmp_path, east)
+    for place, words in (
+            ('ou = "%s"; exclude = [ "OU=Secret" ];' % east.staff,
+             'exclude "OU=Secret" in policy staff: '),
+            ('ou = "OU=Staff,DC=elsewhere";',
+             'OU OU=Staff,DC=elsewhere in from of policy staff: ')):
+        reader.policy(place)
+        said = reader.read(expect=1)
+        assert words in said and 'naming context' in said, said
