@@ -199,7 +199,9 @@ notes_write(struct collector *c, struct slice mark, struct err *err)
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
 	    hold_forget(c->replica, err) < 0 ||
-	    collect_lag_keep(c, 0, err) < 0 || collect_witness_keep(c, err) < 0)
+	    collect_lag_keep(c, 0, err) < 0 ||
+	    collect_contexts_keep(c, err) < 0 ||
+	    collect_witness_keep(c, err) < 0)
 		return -1;
 	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
 }
@@ -451,7 +453,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 		rc = 0;
 		goto out;
 	}
-	if (collect_prepare(&c, err) < 0)
+	if (collect_prepare(&c, err) < 0 || collect_contexts_check(&c, err) < 0)
 		goto out;
 	rc = options->count_only ? count_whole(&c, err)
 				 : read_directory(&c, err);

@@ -92,6 +92,14 @@ int collect_note_number_set(struct collector *c, const char *key,
 int collect_intake_finish(
     struct collector *c, bool force, struct err *err) ERR_WUR;
 
+/* --- collect_contexts.c --- */
+
+/* Class config when a naming context that was read is not there any more;
+ * after collect_prepare(). */
+int collect_contexts_check(struct collector *c, struct err *err) ERR_WUR;
+/* Keeps which are read. */
+int collect_contexts_keep(struct collector *c, struct err *err) ERR_WUR;
+
 /* --- collect_lag.c --- */
 
 /* Class temporary when a server that was read lacks what the one before it had,

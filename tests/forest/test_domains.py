@@ -2,10 +2,12 @@
 what happens when a server is gone, and how servers are found."""
 
 import os
+import shutil
 
 from ldap.controls.simple import ManageDSAITControl
 import pytest
-from testbed import dns
+from testbed import dns, people, slapd
+from testbed.directory import as_bytes
 from testbed.reader import Reader, domain, ou, uris
 
 
@@ -235,3 +237,57 @@ def test_dns_that_does_not_help(pair, names, block, tmp_path):
     reader.write(servers='domain = "%s";' % east.domain)
     reader.policy(ou(east))
     reader.refused('DNS: _ldap._tcp', '/etc/resolv.conf')
+
+
+SECOND = '''
+database mdb
+suffix "dc=second,dc=example"
+directory {home}/second
+rootdn "cn=admin,dc=second,dc=example"
+rootpw {password}
+access to * by dn.exact="{service}" read by * none
+overlay syncprov
+'''
+
+
+def test_a_context_that_is_gone_stops_what_reads_everywhere(
+        scratch, block, authority, tmp_path):
+    """A slapd that was started without one of its databases."""
+    server = slapd.Slapd('duo', block.address(25), authority, scratch)
+    os.makedirs(os.path.join(server.home, 'second'))
+    second = SECOND.format(home=server.home, service=server.service_dn,
+                           password=server.admin_password)
+    try:
+        server.restart(overlays=second)
+        server.populate(3)
+        link = server.connect('cn=admin,dc=second,dc=example')
+        for dn, entry in [('dc=second,dc=example', {
+                'objectClass': ['dcObject', 'organization'], 'dc': 'second',
+                'o': 'second'})] + [
+                    ('uid=%d,dc=second,dc=example' % i, people.inet_person(
+                        dict(people.person('west', i), mailNickname=str(i))))
+                    for i in range(30, 34)]:
+            link.add_s(dn, list(as_bytes(entry).items()))
+        reader = Reader(tmp_path, server)
+        reader.policy('search = "*";')
+        assert reader.read()['count'] == 7
+        server.restart(overlays='')
+        reader.refused('naming context dc=second,dc=example was read last '
+                       'time', '--allow-empty', 'enabled = false')
+        # who reads one place only loses nothing
+        reader.policy(ou(server))
+        assert reader.read('empty')['count'] == 3
+        server.restart(overlays=second)
+        assert reader.read()['deleted'] == 0
+        server.restart(overlays='')
+        assert reader.read()['count'] == 3
+        server.restart(overlays=second)
+        reader.policy('search = "*";')
+        assert reader.read()['count'] == 7
+        server.restart(overlays='')
+        assert 'was read last time' in reader.read(expect=1)
+        assert reader.read('empty')['count'] == 3
+        assert reader.read()['count'] == 3
+    finally:
+        server.stop()
+        shutil.rmtree(server.home)
