@@ -28,6 +28,7 @@ struct arguments {
 	bool rotate;                             /* keys */
 	bool rebind;                             /* init */
 	bool list;                               /* release */
+	bool attributes;                         /* explain */
 };
 
 enum main_option {
@@ -45,6 +46,7 @@ enum main_option {
 	OPTION_REBIND,
 	OPTION_RELEASE,
 	OPTION_LIST,
+	OPTION_ATTRIBUTES,
 };
 
 typedef int command_fn(
@@ -161,7 +163,10 @@ command_count(const struct spoke_conf *conf, const struct arguments *a)
 static int
 command_explain(const struct spoke_conf *conf, const struct arguments *a)
 {
-	return explain_address(conf, a->operand, a->json);
+	const struct explain_options options = {
+	    .json = a->json, .attributes = a->attributes};
+
+	return explain_address(conf, a->operand, &options);
 }
 
 static int
@@ -194,6 +199,7 @@ static const int json_options[] = {OPTION_JSON, 0};
 static const int keys_options[] = {OPTION_JSON, OPTION_ROTATE, 0};
 static const int members_options[] = {OPTION_JSON, OPTION_RELEASE, 0};
 static const int release_options[] = {OPTION_JSON, OPTION_LIST, 0};
+static const int explain_options[] = {OPTION_JSON, OPTION_ATTRIBUTES, 0};
 static const int no_options[] = {0};
 
 #define HELP_JSON "  --json           machine-readable output\n"
@@ -215,8 +221,9 @@ static const struct command commands[] = {
 	command_run, run_options},
     {"count", "POLICY", "say how much an export would send, and why not more",
 	HELP_JSON, command_count, json_options},
-    {"explain", "ADDRESS", "say why somebody is or is not exported", HELP_JSON,
-	command_explain, json_options},
+    {"explain", "ADDRESS", "say why somebody is or is not exported",
+	HELP_JSON "  --attributes     also show what is sent\n",
+	command_explain, explain_options},
     {"who-sees", "ADDRESS", "say which members receive somebody", HELP_JSON,
 	command_who_sees, json_options},
     {"serve", NULL, "run all policies by their schedule", "", command_serve,
@@ -249,6 +256,7 @@ static const struct option longs[] = {
     {"rebind", no_argument, NULL, OPTION_REBIND},
     {"release", required_argument, NULL, OPTION_RELEASE},
     {"list", no_argument, NULL, OPTION_LIST},
+    {"attributes", no_argument, NULL, OPTION_ATTRIBUTES},
     {NULL, 0, NULL, 0},
 };
 
@@ -348,6 +356,9 @@ option_take(struct arguments *a, int option)
 		return true;
 	case OPTION_LIST:
 		a->list = true;
+		return true;
+	case OPTION_ATTRIBUTES:
+		a->attributes = true;
 		return true;
 	default:
 		return false;

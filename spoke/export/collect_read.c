@@ -157,8 +157,7 @@ object_take(struct collector *c, const struct id *id,
 			collect_witness_take(c, reason, id);
 		return 0;
 	}
-	if (!c->policy->source_dn)
-		question->object.source_dn = id_format(id, opaque);
+	shape_name(c->shape, id, opaque, &question->object);
 	question->object.references.along = along;
 	rc = object_put(c, id, question, &cause, err);
 	if (rc != 0)

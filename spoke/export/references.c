@@ -205,11 +205,19 @@ members_read(struct collector *c, const struct id *id,
 	return 0;
 }
 
-static bool
-is_membership_hidden(const struct search_entry *entry)
+bool
+references_member_names(const struct export_policy *policy, Galr__Kind kind,
+    const struct search_entry *entry, const struct search_attribute **out_names)
 {
-	return slice_equal_case(
-	    search_first(entry, "hideDLMembership"), SLICE_LIT("TRUE"));
+	*out_names = NULL;
+	if (!references_memberships(policy) || kind != GALR__KIND__KIND_GROUP ||
+	    slice_equal_case(
+		search_first(entry, "hideDLMembership"), SLICE_LIT("TRUE")))
+		return false;
+	*out_names = search_find(entry, "member");
+	if (*out_names == NULL)
+		*out_names = search_find(entry, "uniqueMember");
+	return true;
 }
 
 static int
@@ -230,12 +238,9 @@ raw_read(struct collector *c, const struct id *id, Galr__Kind kind,
 		    reference_id(c->dialect, manager, &raw->manager);
 		r->unresolved += !raw->has_manager;
 	}
-	if (!r->memberships || kind != GALR__KIND__KIND_GROUP ||
-	    is_membership_hidden(entry) || c->intake == NULL)
+	if (c->intake == NULL ||
+	    !references_member_names(c->policy, kind, entry, &members))
 		return 0;
-	members = search_find(entry, "member");
-	if (members == NULL && r->cache != NULL)
-		members = search_find(entry, "uniqueMember");
 	return members_read(c, id, members, raw, cause, err);
 }
 

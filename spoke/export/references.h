@@ -32,6 +32,12 @@ bool references_memberships(const struct export_policy *policy);
 size_t references_names(enum dialect_kind kind,
     const struct export_policy *policy, const char **out_names);
 
+/* Are the memberships of this object carried? The values that name its members,
+ * borrowed; NULL: it has none. */
+bool references_member_names(const struct export_policy *policy,
+    Galr__Kind kind, const struct search_entry *entry,
+    const struct search_attribute **out_names);
+
 /* NULL when the policy carries neither. */
 struct references *references_new(struct collector *c);
 /* NULL is legal. */

@@ -382,3 +382,11 @@ shape_object(
 	c->object.attribute_count = composer.count;
 	return SHAPE_EXPORTED;
 }
+
+void
+shape_name(const struct shape *shape, const struct id *id, char *opaque,
+    struct object *object)
+{
+	if (!shape->policy->source_dn)
+		object->source_dn = id_format(id, opaque);
+}

@@ -98,6 +98,10 @@ struct shape_case {
 /* Judges, and fills in what was found (in the arena). */
 enum shape_reason shape_object(
     const struct shape *shape, struct arena *arena, struct shape_case *c);
+/* Sets source_dn to what the policy lets other forests know: opaque is the id
+ * in hexadecimal digits, has ID_HEX_SIZE bytes and is borrowed. */
+void shape_name(const struct shape *shape, const struct id *id, char *opaque,
+    struct object *object);
 /* Adds the notes of an exported object. */
 void shape_count_notes(struct shape_counts *counts, const struct shape_case *c);
 
