@@ -1,5 +1,8 @@
 /* What never leaves a forest. */
 #include "spoke/export/attributes.h"
+
+#include <strings.h>
+
 #include "spoke/export/nametable.h"
 
 #define WHY_CREDENTIAL "it holds credentials"
@@ -101,13 +104,48 @@ static const struct {
 };
 #define NEVER (sizeof(never) / sizeof(never[0]))
 
+/* What schemas of one's own and of other products call it, in small letters. A
+ * secretary, and when a password was set, are no credentials. */
+static const struct {
+	const char *word;
+	bool at_end;
+} telling[] = {
+    {"password", false},
+    {"passwd", false},
+    {"passphrase", false},
+    {"privatekey", false},
+    {"secretkey", false},
+    {"pinchecksum", false}, /* of Exchange's unified messaging */
+    {"secret", true},
+    {"pwd", true},
+};
+
+static bool
+tells_credential(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++) {
+		size_t word = strlen(telling[i].word);
+		size_t from = len < word          ? SIZE_MAX
+			      : telling[i].at_end ? len - word
+						  : 0;
+
+		for (; from != SIZE_MAX && from + word <= len; from++)
+			if (strncasecmp(name + from, telling[i].word, word) ==
+			    0)
+				return true;
+	}
+	return false;
+}
+
 const char *
 attributes_forbidden(const char *name)
 {
 	for (size_t i = 0; i < NEVER; i++)
 		if (nametable_matches(never[i].pattern, name))
 			return never[i].why;
-	return NULL;
+	return tells_credential(name) ? WHY_CREDENTIAL : NULL;
 }
 
 const char *

@@ -236,6 +236,8 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
     # By name, before any server is asked.
     ('allow = [ "manager" ];', ('allow', 'manager = true')),
     ('allow = [ "unicodePwd" ];', ('allow', 'unicodePwd', 'credentials')),
+    ('allow = [ "privateKey" ];', ('privateKey', 'credentials')),
+    ('allow = [ "linkTrackSecret" ];', ('linkTrackSecret', 'credentials')),
     ('allow = [ "nTSecurityDescriptor" ];', ('allow', 'rights')),
     ('deny = [ "proxyAddresses" ];', ('deny', 'contacts need it')),
 ])

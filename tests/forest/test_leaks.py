@@ -1,9 +1,11 @@
 """Who and what must stay in its forest, by ways that are seldom walked: on
 real directories."""
 
+import shutil
+
 import ldap
 import pytest
-from testbed import people
+from testbed import people, slapd
 from testbed.reader import Reader, ou, uris
 from test_collect_faults import Trap
 
@@ -127,3 +129,38 @@ def test_settings_are_named_when_a_place_is_none(east, tmp_path):
         reader.policy(place)
         said = reader.read(expect=1)
         assert words in said and 'naming context' in said, said
+
+
+SECRETS = '''attributetype ( 1.3.6.1.4.1.99999.1 NAME 'shopPassword'
+ SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 EQUALITY caseExactMatch )
+attributetype ( 1.3.6.1.4.1.99999.2 NAME ( 'shopHatch' 'shopDoorPwd' )
+ SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 EQUALITY caseExactMatch )
+attributetype ( 1.3.6.1.4.1.99999.3 NAME 'shopSecretary'
+ SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 EQUALITY caseExactMatch )
+objectclass ( 1.3.6.1.4.1.99999.4 NAME 'shopKeeper' SUP top AUXILIARY
+ MAY ( shopPassword $ shopHatch $ shopSecretary ) )
+'''
+
+
+@pytest.fixture
+def shop(scratch, block, authority):
+    server = slapd.Slapd('shop', block.address(25), authority, scratch,
+                         extra=SECRETS)
+    yield server.start()
+    server.stop()
+    shutil.rmtree(server.home)
+
+
+def test_credentials_of_a_schema_of_one_s_own(shop, tmp_path):
+    person(shop, 1, shop.staff, shopPassword='Hidden', shopHatch='Open',
+           shopSecretary='Shown', objectClass=['inetOrgPerson', 'shopKeeper'])
+    reader = Reader(tmp_path, shop)
+    for name in ('shopPassword', 'SHOPpassWord', 'shopDoorPwd'):
+        reader.policy(ou(shop), more='allow = [ "%s" ];' % name)
+        assert 'credentials' in reader.read(expect=1)
+    reader.policy(ou(shop), more='allow = [ "shopP*" ];')
+    assert 'unknown attribute shopP*' in reader.read(expect=1)
+    reader.policy(ou(shop), more='allow = [ "shop*" ];')
+    one, = reader.read('dump')['objects']
+    assert one['attributes']['shopSecretary'] == [b'Shown'.hex()]
+    assert b'Hidden'.hex() not in str(one), one
