@@ -13,6 +13,9 @@ from testbed.star import ROOT, program
 PAGES = {'galhub': 'hub/hub.8', 'galspoke': 'spoke/spoke.8'}
 EXITS = {0: 'done', 1: 'failed', 2: 'usage', 3: 'held by a guard',
          4: 'partly done'}
+NOBODY = 65534
+# root can call as somebody else too
+CALLERS = [os.geteuid()] + [NOBODY] * (os.geteuid() == 0)
 
 
 def text(path):
@@ -128,21 +131,35 @@ def open_path():
         yield pathlib.Path(path)
 
 
-def test_commands_of_root_go_on_as_the_configured_user(open_path):
-    """So that files belong to the service, whoever called."""
-    if os.geteuid() != 0:
-        pytest.skip('not root')
+def hub_as(caller, *argv):
+    """One command of the hub, called by that user."""
+    return subprocess.run(
+        [program('galhub'), *argv], text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd='/',
+        preexec_fn=lambda: os.setuid(caller) if caller != os.geteuid()
+        else None)
+
+
+@pytest.mark.parametrize('caller', CALLERS)
+def test_commands_of_root_go_on_as_the_configured_user(open_path, caller):
+    """So that files belong to the service, whoever called. Others stay who
+    they are: the setting does not concern them."""
     os.chmod(open_path, 0o755)
+    os.chown(open_path, caller, -1)
     conf = open_path / 'hub.conf'
     state = open_path / 'lib' / 'galrelay' / 'hub'
-    conf.write_text('state = "%s"; user = "nobody";' % state)
-    subprocess.run([program('galhub'), '--config', conf, 'init'], check=True,
-                   stdout=subprocess.DEVNULL)
-    for root, _, names in os.walk(state):
-        for path in [root] + [os.path.join(root, n) for n in names]:
-            assert os.stat(path).st_uid == 65534, path
-            assert not os.stat(path).st_mode & 0o077, path
-    conf.write_text('state = "%s"; user = "no-such-user";' % state)
-    result = subprocess.run([program('galhub'), '--config', conf, 'status'],
-                            stderr=subprocess.PIPE, text=True)
-    assert result.returncode == 1 and 'no-such-user' in result.stderr
+    for user in ('nobody', 'no-such-user') if caller else ('nobody',):
+        conf.write_text('state = "%s-%s"; user = "%s";' % (state, user, user))
+        os.chmod(conf, 0o644)
+        done = hub_as(caller, '--config', conf, 'init')
+        assert done.returncode == 0, done.stderr
+        made = [os.path.join(root, name) for root, _, names in os.walk(
+            '%s-%s' % (state, user)) for name in [''] + names]
+        assert len(made) > 3
+        for path in made:
+            assert os.lstat(path).st_uid == (caller or NOBODY), path
+            assert not os.lstat(path).st_mode & 0o077, path
+    if caller == 0:
+        conf.write_text('state = "%s"; user = "no-such-user";' % state)
+        done = hub_as(caller, '--config', conf, 'status')
+        assert done.returncode == 1 and 'no-such-user' in done.stderr
