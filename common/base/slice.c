@@ -140,6 +140,22 @@ utf8_sequence(struct slice s)
 }
 
 bool
+slice_u64(struct slice text, uint64_t *out)
+{
+	uint64_t n = 0;
+
+	if (text.len == 0 || text.len > 19)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+		n = n * 10 + (uint64_t)(text.data[i] - '0');
+	}
+	*out = n;
+	return true;
+}
+
+bool
 slice_is_utf8(struct slice s)
 {
 	while (s.len > 0) {

@@ -60,6 +60,9 @@ size_t slice_find(struct slice s, uint8_t c);
 /* Without leading and trailing ASCII blanks (space, tab, CR, LF). */
 struct slice slice_trim(struct slice s);
 
+/* A decimal number of 1 to 19 digits and nothing else? */
+bool slice_u64(struct slice text, uint64_t *out);
+
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? */
 bool slice_is_utf8(struct slice s);
 
