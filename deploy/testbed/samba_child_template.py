@@ -5,8 +5,8 @@ controller of its first domain.
 
     samba_child_template.py DIRECTORY NAME DOMAIN ADDRESS
 
-DIRECTORY/root, DIRECTORY/child and DIRECTORY/second; the forest's controller is run at ADDRESS
-meanwhile. Samba's own `samba-tool domain join ... SUBDOMAIN` was dropped: its
+DIRECTORY/root, DIRECTORY/child and DIRECTORY/second; the forest's controller
+is run at ADDRESS meanwhile. Samba's own `samba-tool domain join ... SUBDOMAIN` was dropped: its
 join is still there, but parts of it have decayed. Those are replaced here,
 each with its reason. No trust is set up, so that the two domains do not
 replicate after the join, and an account of one cannot bind at the other."""
@@ -30,32 +30,11 @@ from samba.ndr import ndr_pack
 from samba.param import LoadParm
 from samba.samdb import SamDB
 
+import samba_conf
 import samba_template
 from samba_child_settings import CHILD, CHILD_HOST, CHILD_SID, SECOND_HOST
 from samba_settings import ADMIN_PASSWORD
 
-SERVER = '''[global]
-	netbios name = DC
-	realm = {realm}
-	workgroup = {workgroup}
-	server role = active directory domain controller
-	server services = ldap, cldap, kdc, rpc, kcc
-	interfaces = {address}/8
-	bind interfaces only = yes
-	private dir = {home}/private
-	state directory = {home}/state
-	cache directory = {home}/cache
-	lock directory = {home}/lock
-	pid directory = {home}/run
-	ncalrpc dir = {sockets}/ncalrpc
-	winbindd socket directory = {sockets}/winbindd
-	ntp signd socket directory = {sockets}/ntp
-	binddns dir = {home}/bind-dns
-	logging = file
-	log file = {home}/samba.log
-	tls enabled = no
-	dsdb:schema update allowed = true
-'''
 CLIENT = '''[global]
 	interfaces = 127.0.0.0/8
 	workgroup = {workgroup}
@@ -215,9 +194,9 @@ def build(directory, name, domain, address, sockets):
     root, child = (os.path.join(directory, part) for part in ('root', 'child'))
     os.makedirs(directory)
     samba_template.main(root, name, domain, address)
-    made = settings(directory + '/server.conf', SERVER.format(
-        realm=domain.upper(), workgroup=name.upper(), address=address,
-        home=root, sockets=sockets))
+    made = settings(directory + '/server.conf', samba_conf.text(
+        root, sockets=sockets, host='DC', domain=domain,
+        workgroup=name.upper(), address=address))
     for part in ('run', 'cache', 'lock'):
         os.makedirs(os.path.join(root, part), exist_ok=True)
     mend_provision()

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from . import samba_child_settings, samba_forest
+from . import samba_child_settings, samba_conf, samba_forest
 
 BUILDER = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                        'samba_child_template.py')
@@ -56,7 +56,8 @@ class Family:
     @staticmethod
     def _fingerprint():
         digest = hashlib.sha256()
-        for path in (BUILDER, samba_child_settings.__file__):
+        for path in (BUILDER, samba_child_settings.__file__,
+                     samba_conf.__file__):
             with open(path, 'rb') as f:
                 digest.update(f.read())
         return digest.hexdigest()[:12]

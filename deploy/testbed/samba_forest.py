@@ -10,7 +10,7 @@ import ldap
 from ldap.controls import LDAPControl
 from ldap.dn import escape_dn_chars
 
-from . import net, people, process, samba_settings
+from . import net, people, process, samba_conf, samba_settings
 from .directory import Directory
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,34 +21,6 @@ RESTORER = os.path.join(HERE, 'samba_restore.py')
 # SD flags (MS-ADTS 3.1.1.3.4.1.11): 4, the discretionary part alone.
 DACL_ONLY = LDAPControl('1.2.840.113556.1.4.801', True,
                         encodedControlValue=b'\x30\x03\x02\x01\x04')
-
-CONFIGURATION = '''[global]
-	netbios name = {host}
-	realm = {realm}
-	workgroup = {workgroup}
-	server role = active directory domain controller
-	server services = ldap, cldap, kdc, rpc, kcc
-	interfaces = {address}/8
-	bind interfaces only = yes
-	private dir = {home}/private
-	state directory = {home}/state
-	cache directory = {home}/cache
-	lock directory = {home}/lock
-	pid directory = {home}/run
-	ncalrpc dir = {home}/ncalrpc
-	winbindd socket directory = {home}/winbindd
-	ntp signd socket directory = {home}/ntp
-	binddns dir = {home}/bind-dns
-	logging = file
-	log file = {home}/samba.log
-	max log size = 0
-	dsdb:schema update allowed = true
-	ldap server require strong auth = allow_sasl_over_tls
-	tls enabled = yes
-	tls keyfile = {key}
-	tls certfile = {cert}
-	tls cafile = {ca}
-'''
 
 
 def cache_directory():
@@ -152,11 +124,10 @@ class Samba(Directory):
         for name in ('run', 'cache', 'lock'):
             os.makedirs(os.path.join(self.home, name), exist_ok=True)
         with open(os.path.join(self.home, 'smb.conf'), 'w') as out:
-            out.write(CONFIGURATION.format(
-                host=self.host, realm=self.domain.upper(),
-                workgroup=self.name.upper(),
-                address=self.address, home=self.home, key=key, cert=cert,
-                ca=self.ca))
+            out.write(samba_conf.text(
+                self.home, {'key': key, 'cert': cert, 'ca': self.ca},
+                host=self.host, domain=self.domain,
+                workgroup=self.name.upper(), address=self.address))
         self.write_secret(self.password_file, self.service_password)
 
     def stop(self):
