@@ -50,6 +50,14 @@ int db_build_open(
 /* Sets user_version, closes and fsyncs. Frees db either way. */
 int db_build_close(
     struct db *db, size_t schema_version, struct err *err) ERR_WUR;
+/* A private database without a name, for what would grow too large for memory:
+ * its cache is 512 KiB, what exceeds it goes to a file that nobody else sees
+ * and that ends with the connection or the process. After any error it is
+ * garbage. */
+int db_scratch_open(struct db **out_db, struct err *err) ERR_WUR;
+/* Where such files are made, and those in which SQLite sorts; one that cannot
+ * be written to is passed over. SQLite's own choice is /var/tmp. */
+void db_scratch_place(const char *directory);
 /* Ends all statements, rolls back an open transaction. NULL is legal. */
 void db_close(struct db *db);
 
