@@ -7,7 +7,7 @@
 #include "common/ldap/dn.h"
 #include "common/wire/crypto.h"
 
-#define REFERENCE_MAX 65536
+#define REFERENCE_MAX 32768
 #define REFERENCE_AT_ONCE 100
 #define REFERENCE_FILTER_MAX (1024 * 1024)
 #define REFERENCE_NAME_MAX (16 * 1024)
@@ -155,7 +155,7 @@ reference_cache_new(
 	return cache;
 }
 
-/* An empty one is not looked at: that would make five MiB of it real. */
+/* An empty one is not looked at: that would make three MiB of it real. */
 static void
 names_free(struct reference_cache *cache)
 {

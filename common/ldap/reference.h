@@ -28,7 +28,7 @@ struct slice reference_without_uid(struct slice value);
  * so that the entry is known when it comes. */
 void reference_unresolved(struct slice name, struct id *out_id);
 
-/* Names and their ids, at most 65,536: then it starts anew. */
+/* Names and their ids, at most 32,768: then it starts anew. */
 struct reference_cache;
 /* The session for context i of the list; asked for when the first name lies
  * there, so that a server nobody names need not answer. */

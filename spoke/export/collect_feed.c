@@ -28,6 +28,8 @@
  * cheaper. */
 #define FEED_TOUCHED_MIN 1000
 #define FEED_TOUCHED_PART 4
+/* And of more than these: their ids are kept in memory. */
+#define FEED_TOUCHED_MAX 32768
 #define FEED_CONTEXTS_MAX 64
 
 struct feed_note {
@@ -40,7 +42,9 @@ struct feed_note {
 struct collect_feeds {
 	struct feed_note notes[FEED_CONTEXTS_MAX];
 	size_t count;
-	struct collect_ids touched, present;
+	struct collect_ids touched;
+	bool many; /* more than FEED_TOUCHED_MAX: not all are in it */
+	struct idset *present;
 	bool sweep;
 	bool whole;                 /* a feed could not answer */
 	struct collect_ids *taking; /* of the intake under way */
@@ -66,7 +70,7 @@ collect_feeds_free(struct collect_feeds *feeds)
 	for (size_t i = 0; i < feeds->count; i++)
 		buf_fini(&feeds->notes[i].cookie);
 	collect_ids_fini(&feeds->touched);
-	collect_ids_fini(&feeds->present);
+	idset_free(feeds->present);
 	free(feeds);
 }
 
@@ -90,6 +94,20 @@ read_whole_because(struct collector *c, const char *context, const char *reason)
 	log_info("read whole policy=%s context=%s reason=\"%s\"",
 	    c->policy->name, log_text(slice_str(context)), reason);
 	return 0;
+}
+
+static void
+touched_add(struct collect_feeds *feeds, const struct id *id)
+{
+	struct collect_ids *touched = &feeds->touched;
+
+	if (feeds->many)
+		return;
+	collect_ids_add(touched, id);
+	if (touched->count < (size_t)FEED_TOUCHED_MAX * 2)
+		return;
+	collect_ids_sort(touched);
+	feeds->many = touched->count > FEED_TOUCHED_MAX;
 }
 
 /* --- asking the feeds --- */
@@ -124,10 +142,10 @@ feed_drain(struct collector *c, struct feed *feed, struct err *err)
 	int rc;
 
 	while ((rc = feed_step(feed, &touched, err)) == 1)
-		collect_ids_add(touched.event == FEED_PRESENT
-				    ? &c->feeds->present
-				    : &c->feeds->touched,
-		    &touched.id);
+		if (touched.event != FEED_PRESENT)
+			touched_add(c->feeds, &touched.id);
+		else if (idset_put(c->feeds->present, &touched.id, 0, err) < 0)
+			return -1;
 	return rc;
 }
 
@@ -178,14 +196,21 @@ sweep_add(struct collector *c, struct err *err)
 	struct collect_feeds *f = c->feeds;
 	struct replica_cursor *cursor = NULL;
 	struct section_object object;
+	uint8_t none;
 	int rc;
 
-	collect_ids_sort(&f->present);
 	if (replica_cursor_open(c->replica, 0, &cursor, err) < 0)
 		return -1;
-	while ((rc = replica_cursor_next(cursor, &object, err)) == 1)
-		if (collect_ids_find(&f->present, &object.id) == SIZE_MAX)
-			collect_ids_add(&f->touched, &object.id);
+	while ((rc = replica_cursor_next(cursor, &object, err)) == 1) {
+		int there = idset_get(f->present, &object.id, &none, err);
+
+		if (there < 0) {
+			rc = -1;
+			break;
+		}
+		if (there == 0)
+			touched_add(f, &object.id);
+	}
 	replica_cursor_close(cursor);
 	return rc;
 }
@@ -227,7 +252,7 @@ below_add(struct collector *c, const char *dn, struct err *err)
 		while ((rc = search_step(search, &entry, &cause)) == 1)
 			if (dialect_entry_id(c->dialect, &entry, &id, &cause) ==
 			    0)
-				collect_ids_add(&c->feeds->touched, &id);
+				touched_add(c->feeds, &id);
 	search_close(search);
 	/* Moved on meanwhile: the next run is told. */
 	if (rc < 0 && cause.code != 32) {
@@ -324,6 +349,8 @@ too_many(struct collector *c)
 	struct replica_state state;
 
 	replica_state(c->replica, &state);
+	if (c->feeds->many)
+		return true;
 	return c->feeds->touched.count > FEED_TOUCHED_MIN &&
 	       c->feeds->touched.count > state.count / FEED_TOUCHED_PART;
 }
@@ -336,7 +363,7 @@ touched_complete(struct collector *c, struct err *err)
 
 	if (f->sweep && sweep_add(c, err) < 0)
 		return -1;
-	if (members_add(c, err) < 0)
+	if (!f->many && members_add(c, err) < 0)
 		return -1;
 	collect_ids_sort(&f->touched);
 	if (too_many(c))
@@ -437,6 +464,7 @@ collect_feeds_follow(struct collector *c, struct err *err)
 	if (c->policy->feed == FEED_FULL)
 		return 0;
 	c->feeds = mem_calloc(1, sizeof(*c->feeds));
+	c->feeds->present = idset_new();
 	if (!contexts_choose(c))
 		return read_whole_because(
 		    c, "", "there are more naming contexts than are followed");

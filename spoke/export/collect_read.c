@@ -47,36 +47,38 @@ enum seen {
 	SEEN_COUNTED
 };
 
-bool
-collect_is_counted(const struct collector *c, const struct id *id)
+int
+collect_is_counted(struct collector *c, const struct id *id, struct err *err)
 {
-	const uint8_t *seen = idset_find(c->seen, id);
+	uint8_t seen;
 
-	return seen != NULL && *seen == SEEN_COUNTED;
+	return idset_get(c->seen, id, &seen, err) < 0 ? -1
+						      : seen == SEEN_COUNTED;
 }
 
-/* Is it settled already? One entry of `from` may exclude what another finds. */
-static bool
+/* Is it settled already? One entry of `from` may exclude what another finds. 1,
+ * 0, -1. */
+static int
 seen_before(struct collector *c, const struct id *id,
-    const struct scope_hit *hit, Galr__Kind kind)
+    const struct scope_hit *hit, Galr__Kind kind, struct err *err)
 {
 	struct shape_counts *counts = &c->result->counts;
 	uint8_t now = hit->excluded       ? SEEN_EXCLUDED
 		      : hit->members_only ? SEEN_MEMBERS_ONLY
 					  : SEEN_TAKEN;
-	uint8_t *seen;
+	uint8_t seen;
 
 	if (c->seen == NULL)
-		return false;
-	seen = idset_put(c->seen, id);
-	if (*seen >= now)
-		return true;
-	if (*seen != SEEN_NEVER)
+		return 0;
+	if (idset_get(c->seen, id, &seen, err) < 0)
+		return -1;
+	if (seen >= now)
+		return 1;
+	if (seen != SEEN_NEVER)
 		shape_uncount(counts, kind,
-		    *seen == SEEN_EXCLUDED ? SHAPE_EXCLUDED
-					   : SHAPE_MEMBERS_ONLY);
-	*seen = now;
-	return false;
+		    seen == SEEN_EXCLUDED ? SHAPE_EXCLUDED
+					  : SHAPE_MEMBERS_ONLY);
+	return idset_put(c->seen, id, now, err);
 }
 
 /* What is odd about an exported object; a few lines of them tell enough. */
@@ -166,9 +168,8 @@ object_take(struct collector *c, const struct id *id,
 	notes_take(c, question);
 	c->result->along += along;
 	collect_feeds_seen(c->feeds, id);
-	if (c->intake == NULL)
-		*idset_put(c->seen, id) = SEEN_COUNTED;
-	return 0;
+	return c->intake != NULL ? 0
+				 : idset_put(c->seen, id, SEEN_COUNTED, err);
 }
 
 static int
@@ -181,17 +182,21 @@ entry_read(struct collector *c, const struct scope_hit *hit, bool along,
 	struct err cause = {0};
 	Galr__Kind kind = GALR__KIND__KIND_UNSPECIFIED;
 	struct id id;
+	int rc, seen = 0;
 
 	arena_reset(c->arena);
 	c->result->found += !along;
 	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0)
 		return entry_failed(c, NULL, kind, &cause, err);
-	if (dialect_read_object(c->dialect, entry, c->arena, &raw, &cause) < 0)
-		return !along && seen_before(c, &id, hit, kind)
-			   ? 0
-			   : entry_failed(c, &id, kind, &cause, err);
-	if (!along && seen_before(c, &id, hit, raw.kind))
-		return 0;
+	rc = dialect_read_object(c->dialect, entry, c->arena, &raw, &cause);
+	if (rc == 0)
+		kind = raw.kind;
+	if (!along)
+		seen = seen_before(c, &id, hit, kind, err);
+	if (seen != 0)
+		return seen < 0 ? -1 : 0;
+	if (rc < 0)
+		return entry_failed(c, &id, kind, &cause, err);
 	question.entry = entry;
 	question.raw = &raw;
 	return object_take(c, &id, &question, along, err);

@@ -109,15 +109,28 @@ groups_add(
 
 /* --- the members of one group --- */
 
-static void
-member_take(struct walk *w, const struct id *id)
+/* Notes this of the id; *out_before: what was known. */
+static int
+known_add(struct walk *w, const struct id *id, unsigned flag,
+    uint8_t *out_before, struct err *err)
 {
-	uint8_t *known = idset_put(w->known, id);
+	if (idset_get(w->known, id, out_before, err) < 0)
+		return -1;
+	if ((*out_before & flag) != 0)
+		return 0;
+	return idset_put(w->known, id, (uint8_t)(*out_before | flag), err);
+}
 
-	if ((*known & GROUPS_MEMBER) != 0)
-		return;
-	*known |= GROUPS_MEMBER;
-	member_add(w->set, id, w->via);
+static int
+member_take(struct walk *w, const struct id *id, struct err *err)
+{
+	uint8_t before;
+
+	if (known_add(w, id, GROUPS_MEMBER, &before, err) < 0)
+		return -1;
+	if ((before & GROUPS_MEMBER) == 0)
+		member_add(w->set, id, w->via);
+	return 0;
 }
 
 /* Nothing counts before the group was read to its end. */
@@ -125,12 +138,12 @@ static int
 answer_take(void *arg, const struct id *id, const char *dn, struct err *err)
 {
 	struct walk *w = arg;
+	uint8_t before;
 
-	(void)err;
 	collect_ids_add(&w->roll.ids, id);
-	if (forest_find(w->groups->options.forest, dn) == FOREST_NONE)
-		*idset_put(w->known, id) |= GROUPS_OUTSIDE;
-	return 0;
+	return forest_find(w->groups->options.forest, dn) != FOREST_NONE
+		   ? 0
+		   : known_add(w, id, GROUPS_OUTSIDE, &before, err);
 }
 
 /* group_session_fn. What lies beneath a name is in the global catalogue when
@@ -249,7 +262,8 @@ node_read(struct walk *w, size_t index, struct err *err)
 	}
 	w->via = (uint32_t)index;
 	for (size_t i = 0; rc >= 0 && i < w->roll.ids.count; i++)
-		member_take(w, &w->roll.ids.list[i]);
+		if (member_take(w, &w->roll.ids.list[i], err) < 0)
+			rc = -1;
 	if (rc == 0)
 		roll_stay(w, node, &before);
 	groups_roll_fini(&before);
@@ -263,20 +277,22 @@ nested_take(struct walk *w, const struct search_entry *entry, struct err *err)
 {
 	const struct groups_options *o = &w->groups->options;
 	const struct dialect *dialect = w->groups->dialect;
-	uint8_t *known;
+	uint8_t known;
 	struct id id;
 
 	if (dialect_entry_id(dialect, entry, &id, err) < 0)
 		return -1;
-	known = idset_put(w->known, &id);
-	if ((*known & GROUPS_EXPANDED) != 0 ||
+	if (idset_get(w->known, &id, &known, err) < 0)
+		return -1;
+	if ((known & GROUPS_EXPANDED) != 0 ||
 	    o->skip(o->arg, w->from, entry->dn))
 		return 0;
 	if (w->last) {
 		w->deeper++;
 		return 0;
 	}
-	*known |= GROUPS_EXPANDED;
+	if (known_add(w, &id, GROUPS_EXPANDED, &known, err) < 0)
+		return -1;
 	node_add(w->groups, &id, entry->dn)->dynamic =
 	    dialect_entry_kind(dialect, entry) ==
 	    GALR__KIND__KIND_DYNAMIC_GROUP;
@@ -359,19 +375,22 @@ compare(const void *a, const void *b)
 	return id_compare(&x->id, &y->id);
 }
 
-static void
-set_finish(struct walk *w)
+static int
+set_finish(struct walk *w, struct err *err)
 {
 	struct groups_set *set = w->set;
 
 	if (set->count > 0)
 		qsort(set->list, set->count, sizeof(*set->list), compare);
 	for (size_t i = 0; i < set->count; i++) {
-		uint8_t known = *idset_find(w->known, &set->list[i].id);
+		uint8_t known;
 
+		if (idset_get(w->known, &set->list[i].id, &known, err) < 0)
+			return -1;
 		set->list[i].expanded = (known & GROUPS_EXPANDED) != 0;
 		set->list[i].outside = (known & GROUPS_OUTSIDE) != 0;
 	}
+	return 0;
 }
 
 static int
@@ -397,7 +416,8 @@ int
 groups_walk(struct groups *groups, size_t from, unsigned depth, struct err *err)
 {
 	struct walk w = {.groups = groups, .from = from};
-	int rc;
+	uint8_t before;
+	int rc = 0;
 
 	INVARIANT(from == groups->set_count && depth > 0);
 	groups->sets =
@@ -407,11 +427,13 @@ groups_walk(struct groups *groups, size_t from, unsigned depth, struct err *err)
 	w.set = &groups->sets[from];
 	w.set->roots = groups->node_count - groups->walked;
 	w.known = idset_new();
-	for (size_t i = groups->walked; i < groups->node_count; i++)
-		*idset_put(w.known, &groups->nodes[i].id) |= GROUPS_EXPANDED;
-	rc = levels_walk(&w, depth, err);
+	for (size_t i = groups->walked; rc == 0 && i < groups->node_count; i++)
+		rc = known_add(
+		    &w, &groups->nodes[i].id, GROUPS_EXPANDED, &before, err);
 	if (rc == 0)
-		set_finish(&w);
+		rc = levels_walk(&w, depth, err);
+	if (rc == 0)
+		rc = set_finish(&w, err);
 	groups->walked = groups->node_count;
 	if (rc == 0 && w.deeper > 0)
 		log_warn("groups lie deeper than the policy expands them, they "

@@ -1,22 +1,41 @@
-/* A set of object ids, each with a byte to remember something by. 17 bytes an
- * id, twice that at worst. */
+/*
+ * A set of object ids, each with a byte to remember something by, in memory
+ * that does not grow with it: about one MiB at most.
+ *
+ *	up to IDSET_MEMORY ids  a hash table
+ *	more                    the table, whenever it is full, goes into a
+ *	                        temporary database, in the order of ids; a Bloom
+ *	                        filter knows most ids that are not there
+ *
+ * A set of which any call failed is good for idset_free() only.
+ */
 #ifndef SPOKE_EXPORT_IDSET_H
 #define SPOKE_EXPORT_IDSET_H
 
 #include "common/base/id.h"
+
+#define IDSET_MEMORY 16384
 
 struct idset;
 
 struct idset *idset_new(void);
 /* NULL is legal. */
 void idset_free(struct idset *set);
-/* The id's byte; a new one is taken in with 0. Valid until the next call. */
-uint8_t *idset_put(struct idset *set, const struct id *id);
-/* NULL when it is not in the set. */
-const uint8_t *idset_find(const struct idset *set, const struct id *id);
-/* Goes through the set: start with *at 0. The next id's byte, *out_id; NULL at
- * the end. */
-uint8_t *idset_next(struct idset *set, size_t *at, struct id *out_id);
-size_t idset_count(const struct idset *set);
+/* Takes the id in, or gives it another byte. Class io: disk full, or the
+ * database cannot be written. */
+int idset_put(struct idset *set, const struct id *id, uint8_t value,
+    struct err *err) ERR_WUR;
+/* 1: its byte; 0: it is not in the set, *out_value is 0; -1. */
+int idset_get(struct idset *set, const struct id *id, uint8_t *out_value,
+    struct err *err) ERR_WUR;
+uint64_t idset_count(const struct idset *set);
+
+/* Returns 0 to go on, -1 with err to stop. */
+typedef int idset_fn(
+    void *arg, const struct id *id, uint8_t value, struct err *err);
+/* Calls fn for every id in order. What fn puts into the set meanwhile may come
+ * or not, with the byte of before or after. */
+int idset_each(
+    struct idset *set, idset_fn *fn, void *arg, struct err *err) ERR_WUR;
 
 #endif

@@ -10,8 +10,6 @@
 #include "spoke/export/stages.h"
 
 #define REFERENCES_ARENA_MAX ((size_t)64 << 20)
-/* Names of distinct managers: of more, the rest is asked for. */
-#define REFERENCES_PREDICTED_MAX ((size_t)16 << 20)
 /* Objects that wait for their managers' names to be resolved. */
 #define QUEUE_NAMES 100
 #define QUEUE_BYTES ((size_t)4 << 20)
@@ -98,7 +96,6 @@ references_new(struct collector *c)
 	r->spare = arena_new(LIMIT_OBJECT_UNPACK_BYTES);
 	buf_init(&r->body, LIMIT_OBJECT_BYTES);
 	buf_init(&r->members, REFERENCES_ARENA_MAX);
-	buf_init(&r->predicted, REFERENCES_PREDICTED_MAX);
 	r->predicts = !r->first;
 	if (reference_is_extended(c->dialect))
 		return r;
@@ -122,7 +119,7 @@ references_free(struct references *r)
 	arena_free(r->spare);
 	buf_fini(&r->body);
 	buf_fini(&r->members);
-	buf_fini(&r->predicted);
+	db_close(r->predicted);
 	free(r);
 }
 
@@ -251,21 +248,24 @@ references_assume(struct collector *c, const struct id *id, unsigned flags,
     bool *out_assumed, struct err *err)
 {
 	struct references *r = c->references;
-	uint8_t *target = idset_put(r->targets, id);
+	uint8_t before, target;
 	int there = 0;
 
-	if ((*target & TARGET_KNOWN) == 0) {
+	if (idset_get(r->targets, id, &before, err) < 0)
+		return -1;
+	target = before;
+	if ((target & TARGET_KNOWN) == 0) {
 		there = r->first || c->intake == NULL;
 		if (!there)
 			there = replica_holds(c->replica, id, err);
 		if (there < 0)
 			return -1;
-		*target |= TARGET_KNOWN;
-		*target |= (uint8_t)(there ? TARGET_ASSUMED : 0);
+		target |= TARGET_KNOWN;
+		target |= (uint8_t)(there ? TARGET_ASSUMED : 0);
 	}
-	*target |= (uint8_t)flags;
-	*out_assumed = (*target & TARGET_ASSUMED) != 0;
-	return 0;
+	target |= (uint8_t)flags;
+	*out_assumed = (target & TARGET_ASSUMED) != 0;
+	return target == before ? 0 : idset_put(r->targets, id, target, err);
 }
 
 int

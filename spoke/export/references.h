@@ -10,8 +10,8 @@
  *references_settle_touched() managers whom the policy did not choose come
  *along, or go; bodies whose named ones came or went are amended
  *
- * Memory grows with the distinct managers (34 bytes each) and what was touched,
- * not with the directory.
+ * Memory grows with what was touched and with the largest group, not with the
+ * directory.
  */
 #ifndef SPOKE_EXPORT_REFERENCES_H
 #define SPOKE_EXPORT_REFERENCES_H

@@ -4,6 +4,7 @@
 #define SPOKE_EXPORT_REFERENCES_INTERNAL_H
 
 #include "common/ldap/reference.h"
+#include "common/replica/db.h"
 #include "spoke/export/collect_ids.h"
 #include "spoke/export/collect_internal.h"
 
@@ -21,7 +22,7 @@ struct references {
 	/* Names that are believed to mean whom they meant at the last reading,
 	 * see references_predict.c. */
 	bool predicts;
-	struct buf predicted;
+	struct db *predicted;     /* NULL: there are none */
 	struct buf body, members; /* of an object that is amended */
 	struct arena *arena, *spare;
 	uint64_t unresolved; /* managers without a GUID */

@@ -15,12 +15,7 @@
 
 /* Names that are asked for together. */
 #define CONFIRM_AT_ONCE 1000
-
-/* In r->predicted, followed by the name. */
-struct prediction {
-	struct id id;
-	size_t len;
-};
+#define DOUBTS_ARENA_MAX ((size_t)32 << 20)
 
 void
 references_begin_whole(struct collector *c)
@@ -29,22 +24,36 @@ references_begin_whole(struct collector *c)
 
 	if (r == NULL)
 		return;
-	buf_reset(&r->predicted);
+	db_close(r->predicted);
+	r->predicted = NULL;
 	r->predicts = r->predicts && r->cache != NULL && c->intake != NULL;
 }
 
-/* false: there is no room to remember it. */
-static bool
-believe(struct references *r, const struct id *id, struct slice name)
+static int
+predictions_open(struct references *r, struct err *err)
 {
-	struct prediction p = {.id = *id, .len = name.len};
+	if (r->predicted != NULL)
+		return 0;
+	if (db_scratch_open(&r->predicted, err) < 0)
+		return -1;
+	return db_exec(
+	    r->predicted, "CREATE TABLE predicted (id BLOB, name BLOB)", err);
+}
 
-	if (r->predicted.len + sizeof(p) + name.len > r->predicted.max)
-		return false;
-	buf_add(&r->predicted, slice_make(&p, sizeof(p)));
-	buf_add(&r->predicted, name);
+static int
+believe(struct references *r, const struct id *id, struct slice name,
+    struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (predictions_open(r, err) < 0 ||
+	    db_prepare(r->predicted, "INSERT INTO predicted VALUES (?1, ?2)",
+		&stmt, err) < 0)
+		return -1;
+	db_bind_blob_static(stmt, 1, id_slice(id));
+	db_bind_blob_static(stmt, 2, name);
 	reference_cache_put(r->cache, name, id);
-	return true;
+	return db_run(stmt, err);
 }
 
 int
@@ -57,7 +66,9 @@ references_predict(struct collector *c, const struct id *id, struct slice name,
 	if (!r->predicts || !c->result->whole)
 		return 0;
 	rc = replica_manager(c->replica, id, out_manager, err);
-	return rc <= 0 ? rc : believe(r, out_manager, name);
+	if (rc > 0 && believe(r, out_manager, name, err) < 0)
+		return -1;
+	return rc;
 }
 
 int
@@ -88,26 +99,26 @@ references_predict_members(
 		if (rc > 0 && object.source_dn[0] != '\0' &&
 		    reference_cache_find(
 			r->cache, slice_str(object.source_dn)) == NULL &&
-		    !believe(r, &list[i], slice_str(object.source_dn)))
-			break;
+		    believe(r, &list[i], slice_str(object.source_dn), err) < 0)
+			rc = -1;
 	}
 	return rc < 0 ? -1 : 0;
 }
 
 /* Is it in the stream under that name? */
 static int
-is_named(struct collector *c, const struct prediction *p, struct slice name,
+is_named(struct collector *c, const struct id *id, struct slice name,
     struct err *err)
 {
 	struct references *r = c->references;
 	struct object object;
-	int rc = replica_intake_has(c->intake, &p->id, err);
+	int rc = replica_intake_has(c->intake, id, err);
 
 	if (rc <= 0)
 		return rc;
 	buf_reset(&r->body);
 	arena_reset(r->arena);
-	rc = replica_get(c->replica, &p->id, &r->body, err);
+	rc = replica_get(c->replica, id, &r->body, err);
 	if (rc <= 0)
 		return rc;
 	if (object_decode(buf_slice(&r->body), r->arena, &object, err) < 0)
@@ -120,7 +131,21 @@ struct doubts {
 	struct slice names[CONFIRM_AT_ONCE];
 	struct id ids[CONFIRM_AT_ONCE];
 	size_t count;
+	struct arena *arena; /* has the names */
 };
+
+static int
+doubt_add(
+    struct doubts *d, const struct id *id, struct slice name, struct err *err)
+{
+	struct slice copy = arena_dup(d->arena, name);
+
+	if (copy.data == NULL)
+		return err_set(err, ERR_LIMIT, "names are too long");
+	d->names[d->count] = copy;
+	d->ids[d->count++] = *id;
+	return 0;
+}
 
 /* 1, 0: one means somebody else, -1. */
 static int
@@ -139,31 +164,49 @@ doubts_ask(struct references *r, struct doubts *d, struct err *err)
 		if (id == NULL || id_compare(id, &d->ids[i]) != 0)
 			return 0;
 	}
+	arena_reset(d->arena);
 	return 1;
+}
+
+/* 1, 0: it means somebody else, -1. */
+static int
+one_confirm(struct collector *c, struct doubts *d, struct slice raw,
+    struct slice name, struct err *err)
+{
+	struct id id;
+	int rc;
+
+	if (id_from_slice(raw, &id, err) < 0)
+		return -1;
+	rc = is_named(c, &id, name, err);
+	if (rc != 0)
+		return rc;
+	if (doubt_add(d, &id, name, err) < 0)
+		return -1;
+	return d->count < CONFIRM_AT_ONCE ? 1
+					  : doubts_ask(c->references, d, err);
 }
 
 static int
 all_confirm(struct collector *c, struct doubts *d, struct err *err)
 {
 	struct references *r = c->references;
-	struct slice rest = buf_slice(&r->predicted);
-	struct prediction p;
-	int rc = 1;
+	struct db_stmt *stmt;
+	int rc;
 
-	while (rc > 0 && rest.len > 0) {
-		struct slice name;
-
-		memcpy(&p, rest.data, sizeof(p));
-		name = slice_sub(rest, sizeof(p), p.len);
-		rest = slice_sub(rest, sizeof(p) + p.len, SIZE_MAX);
-		rc = is_named(c, &p, name, err);
-		if (rc != 0)
-			continue;
-		d->names[d->count] = name;
-		d->ids[d->count] = p.id;
-		rc = ++d->count < CONFIRM_AT_ONCE ? 1 : doubts_ask(r, d, err);
+	if (db_prepare(r->predicted,
+		"SELECT id, name FROM predicted ORDER BY rowid", &stmt,
+		err) < 0)
+		return -1;
+	while ((rc = db_step(stmt, err)) > 0) {
+		rc = one_confirm(c, d, db_column_blob(stmt, 0),
+		    db_column_blob(stmt, 1), err);
+		if (rc <= 0) {
+			db_reset(stmt);
+			return rc;
+		}
 	}
-	return rc <= 0 ? rc : doubts_ask(r, d, err);
+	return rc < 0 ? -1 : doubts_ask(r, d, err);
 }
 
 int
@@ -173,10 +216,12 @@ references_confirm(struct collector *c, struct err *err)
 	struct doubts *d;
 	int rc;
 
-	if (!r->predicts || r->predicted.len == 0)
+	if (!r->predicts || r->predicted == NULL)
 		return 1;
 	d = mem_calloc(1, sizeof(*d));
+	d->arena = arena_new(DOUBTS_ARENA_MAX);
 	rc = all_confirm(c, d, err);
+	arena_free(d->arena);
 	free(d);
 	if (rc == 0) {
 		log_info("read again, as a manager's name means somebody else "

@@ -15,6 +15,8 @@
 #include "spoke/export/references.h"
 #include "spoke/export/references_internal.h"
 
+#define ALONG_AT_ONCE 1000
+
 /* What an amendment changes. */
 struct amendment {
 	const struct id *manager; /* with set_manager */
@@ -91,28 +93,37 @@ subordinates_amend(
 	}
 }
 
+struct managers {
+	struct collector *c;
+	struct collect_ids *turned; /* NULL: nobody asks */
+};
+
+static int
+manager_settle(void *arg, const struct id *id, uint8_t target, struct err *err)
+{
+	struct managers *m = arg;
+	int there = replica_intake_has(m->c->intake, id, err);
+
+	if (there < 0)
+		return -1;
+	if ((there > 0) == ((target & TARGET_ASSUMED) != 0))
+		return 0;
+	if (m->turned != NULL)
+		collect_ids_add(m->turned, id);
+	return subordinates_amend(m->c, id, there > 0, err);
+}
+
 /* Amends the subordinates of all that turned out otherwise; gathers these. */
 static int
 managers_settle(
     struct collector *c, struct collect_ids *out_turned, struct err *err)
 {
-	struct references *r = c->references;
-	const uint8_t *target;
-	struct id id;
-	size_t at = 0;
+	struct managers m = {c, out_turned};
 
-	while ((target = idset_next(r->targets, &at, &id)) != NULL) {
-		int there = replica_intake_has(c->intake, &id, err);
-
-		if (there < 0)
-			return -1;
-		if ((there > 0) == ((*target & TARGET_ASSUMED) != 0))
-			continue;
-		if (subordinates_amend(c, &id, there > 0, err) < 0)
-			return -1;
-		collect_ids_add(out_turned, &id);
-	}
-	collect_ids_sort(out_turned);
+	if (idset_each(c->references->targets, manager_settle, &m, err) < 0)
+		return -1;
+	if (out_turned != NULL)
+		collect_ids_sort(out_turned);
 	return 0;
 }
 
@@ -164,38 +175,74 @@ targets_forget(struct references *r)
 
 /* --- a whole reading --- */
 
+/* Managers of those whom the policy chose, and who are not there. */
+struct absentees {
+	struct collector *c;
+	struct idset *out;
+};
+
 static int
-along_take(struct collector *c, struct collect_ids *ids, struct err *err)
+absent_add(void *arg, const struct id *id, uint8_t target, struct err *err)
 {
-	collect_ids_sort(ids);
-	if (collect_along_take(c, ids->list, ids->count, err) < 0)
-		return -1;
-	return references_flush(c, err);
+	struct absentees *a = arg;
+	struct collector *c = a->c;
+	int there;
+
+	if ((target & TARGET_MANAGER) == 0)
+		return 0;
+	there = c->intake == NULL ? collect_is_counted(c, id, err)
+				  : replica_intake_has(c->intake, id, err);
+	if (there != 0)
+		return there < 0 ? -1 : 0;
+	return idset_put(a->out, id, 0, err);
 }
 
-/* Managers of those whom the policy chose, and who are not there. */
 static int
-absent_find(struct collector *c, struct collect_ids *out, struct err *err)
+absent_find(struct collector *c, struct idset *out, struct err *err)
 {
-	const uint8_t *target;
-	struct id id;
-	size_t at = 0;
+	struct absentees a = {c, out};
 
-	while (
-	    (target = idset_next(c->references->targets, &at, &id)) != NULL) {
-		int there;
+	return idset_each(c->references->targets, absent_add, &a, err);
+}
 
-		if ((*target & TARGET_MANAGER) == 0)
-			continue;
-		there = c->intake == NULL
-			    ? collect_is_counted(c, &id)
-			    : replica_intake_has(c->intake, &id, err);
-		if (there < 0)
-			return -1;
-		if (there == 0)
-			collect_ids_add(out, &id);
-	}
-	return 0;
+/* Objects that come along, read some at a time. */
+struct along {
+	struct collector *c;
+	struct id ids[ALONG_AT_ONCE];
+	size_t count;
+};
+
+static int
+along_read(struct along *a, struct err *err)
+{
+	size_t n = a->count;
+
+	a->count = 0;
+	return collect_along_take(a->c, a->ids, n, err);
+}
+
+static int
+along_add(void *arg, const struct id *id, uint8_t none, struct err *err)
+{
+	struct along *a = arg;
+
+	(void)none;
+	a->ids[a->count++] = *id;
+	return a->count < ALONG_AT_ONCE ? 0 : along_read(a, err);
+}
+
+static int
+along_take(struct collector *c, struct idset *ids, struct err *err)
+{
+	struct along *a = mem_calloc(1, sizeof(*a));
+	int rc;
+
+	a->c = c;
+	rc = idset_each(ids, along_add, a, err);
+	if (rc == 0)
+		rc = along_read(a, err);
+	free(a);
+	return rc < 0 ? -1 : references_flush(c, err);
 }
 
 static int
@@ -215,7 +262,7 @@ groups_settle_whole(struct collector *c, struct err *err)
 int
 references_settle_whole(struct collector *c, struct err *err)
 {
-	struct collect_ids ids = {.list = NULL}, turned = {.list = NULL};
+	struct idset *absent;
 	int rc;
 
 	if (c->references == NULL)
@@ -229,20 +276,20 @@ references_settle_whole(struct collector *c, struct err *err)
 		if (right <= 0)
 			return right < 0 ? -1 : 1;
 	}
+	absent = idset_new();
 	if (rc == 0)
-		rc = absent_find(c, &ids, err);
+		rc = absent_find(c, absent, err);
 	if (rc == 0)
-		rc = along_take(c, &ids, err);
+		rc = along_take(c, absent, err);
 	c->result->untold =
-	    ids.count - c->result->along + c->references->unresolved;
+	    idset_count(absent) - c->result->along + c->references->unresolved;
 	if (rc == 0 && c->intake != NULL) {
-		rc = managers_settle(c, &turned, err);
+		rc = managers_settle(c, NULL, err);
 		if (rc == 0)
 			rc = groups_settle_whole(c, err);
 	}
 	targets_forget(c->references);
-	collect_ids_fini(&ids);
-	collect_ids_fini(&turned);
+	idset_free(absent);
 	return rc;
 }
 
@@ -301,17 +348,16 @@ orphans_delete(
  * that are new to the stream. */
 static int
 wanted_find(struct collector *c, const struct collect_ids *touched,
-    struct collect_ids *out, struct err *err)
+    struct idset *out, struct err *err)
 {
 	for (size_t i = 0; i < touched->count; i++) {
 		int rc = touched->marks[i]
 			     ? 0
 			     : is_wanted(c, touched, &touched->list[i], err);
 
-		if (rc < 0)
+		if (rc < 0 ||
+		    (rc > 0 && idset_put(out, &touched->list[i], 0, err) < 0))
 			return -1;
-		if (rc > 0)
-			collect_ids_add(out, &touched->list[i]);
 	}
 	return absent_find(c, out, err);
 }
@@ -320,17 +366,18 @@ int
 references_settle_touched(
     struct collector *c, struct collect_ids *touched, struct err *err)
 {
-	struct collect_ids wanted = {.list = NULL}, turned = {.list = NULL};
+	struct collect_ids turned = {.list = NULL};
+	struct idset *wanted = idset_new();
 	int rc = 0;
 
 	if (c->references != NULL) {
 		rc = references_flush(c, err);
 		if (rc == 0)
-			rc = wanted_find(c, touched, &wanted, err);
+			rc = wanted_find(c, touched, wanted, err);
 		if (rc == 0)
 			rc = orphans_delete(c, touched, err);
 		if (rc == 0)
-			rc = along_take(c, &wanted, err);
+			rc = along_take(c, wanted, err);
 	}
 	for (size_t i = 0; rc == 0 && i < touched->count; i++)
 		if (!touched->marks[i])
@@ -342,7 +389,7 @@ references_settle_touched(
 			rc = groups_settle(c, &turned, err);
 	}
 	targets_forget(c->references);
-	collect_ids_fini(&wanted);
+	idset_free(wanted);
 	collect_ids_fini(&turned);
 	return rc;
 }
