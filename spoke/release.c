@@ -18,16 +18,6 @@ struct release {
 	struct buf body, out;
 };
 
-/* A terminal obeys control characters. */
-static void
-text_add(struct buf *out, struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++)
-		buf_add_byte(out, text.data[i] < ' ' || text.data[i] == 127
-				      ? '?'
-				      : text.data[i]);
-}
-
 /* The object as it is published now. */
 static int
 gone_tell(struct release *r, const struct id *id, bool first, struct err *err)
@@ -58,9 +48,9 @@ gone_tell(struct release *r, const struct id *id, bool first, struct err *err)
 		buf_add_byte(&r->out, '}');
 	} else {
 		buf_addf(&r->out, "  %s  ", hex);
-		text_add(&r->out, name);
+		buf_add_text(&r->out, name);
 		buf_add_str(&r->out, " <");
-		text_add(&r->out, mail);
+		buf_add_text(&r->out, mail);
 		buf_add_str(&r->out, ">\n");
 	}
 	return buf_check(&r->out, "list of deletions", err);

@@ -214,6 +214,41 @@ buf_add_json(struct buf *buf, struct slice s)
 		buf->len = old;
 }
 
+/* C0 and C1 controls, DEL, line and paragraph separators, and the marks of
+ * Unicode's bidirectional algorithm (UAX 9). */
+static bool
+is_plain(struct slice one)
+{
+	const uint8_t *c = one.data;
+
+	if (!slice_is_utf8(one))
+		return false;
+	if (one.len == 1)
+		return c[0] >= 0x20 && c[0] != 0x7f;
+	if (one.len == 2)
+		return c[0] != 0xc2 || c[1] >= 0xa0;
+	if (one.len == 3 && c[0] == 0xe2 && c[1] == 0x80)
+		return c[2] < 0xa8 || c[2] > 0xae;
+	if (one.len == 3 && c[0] == 0xe2 && c[1] == 0x81)
+		return c[2] < 0xa6 || c[2] > 0xa9;
+	return true;
+}
+
+void
+buf_add_text(struct buf *buf, struct slice s)
+{
+	while (s.len > 0 && !buf->failed) {
+		struct slice one = slice_utf8_prefix(s, 1);
+
+		if (is_plain(one))
+			buf_add(buf, one);
+		else
+			for (size_t i = 0; i < one.len; i++)
+				buf_addf(buf, "\\%02X", one.data[i]);
+		s = slice_sub(s, one.len, SIZE_MAX);
+	}
+}
+
 void
 buf_truncate(struct buf *buf, size_t len)
 {

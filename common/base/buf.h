@@ -38,6 +38,9 @@ void buf_add_varint(struct buf *buf, uint64_t v);
 void buf_add_hex(struct buf *buf, struct slice s);
 /* A JSON string with its quotes (RFC 8259); invalid UTF-8 becomes U+FFFD. */
 void buf_add_json(struct buf *buf, struct slice s);
+/* Foreign text for a line on a terminal: control characters, those that turn
+ * the direction of writing, and what is no UTF-8 become \XX as in RFC 4514. */
+void buf_add_text(struct buf *buf, struct slice s);
 /* len bytes to write into, uninitialised, already counted; NULL on failure. */
 uint8_t *buf_reserve(struct buf *buf, size_t len);
 /* Cuts to len, which must not exceed the present length. */

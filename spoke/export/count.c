@@ -30,7 +30,9 @@ remark(void *arg, const struct shape_case *c)
 		buf_add_str(&r->out, r->any ? "," : "");
 		buf_add_json(&r->out, slice_str(c->entry->dn));
 	} else {
-		buf_addf(&r->out, "closed to outsiders: %s\n", c->entry->dn);
+		buf_add_str(&r->out, "closed to outsiders: ");
+		buf_add_text(&r->out, slice_str(c->entry->dn));
+		buf_add_byte(&r->out, '\n');
 	}
 	r->any = true;
 }

@@ -65,8 +65,11 @@ told_of(struct explainer *x, const char *dn)
 static void
 verdict_line(struct buf *out, const char *what, const char *value)
 {
-	if (value != NULL)
-		buf_addf(out, "    %s %s\n", what, value);
+	if (value == NULL)
+		return;
+	buf_addf(out, "    %s ", what);
+	buf_add_text(out, slice_str(value));
+	buf_add_byte(out, '\n');
 }
 
 /* A malformed address is to be found; what is no text is not shown. */
@@ -280,9 +283,16 @@ out:
 static void
 told_print(const struct explainer *x)
 {
-	for (size_t i = 0; i < x->told_count; i++)
+	struct buf dn;
+
+	buf_init(&dn, EXPLAIN_OUT_MAX);
+	for (size_t i = 0; i < x->told_count; i++) {
+		buf_reset(&dn);
+		buf_add_text(&dn, slice_str(x->told[i].dn));
 		(void)printf(
-		    "%s\n%s", x->told[i].dn, buf_cstr(&x->told[i].out));
+		    "%s\n%s", buf_cstr(&dn), buf_cstr(&x->told[i].out));
+	}
+	buf_fini(&dn);
 }
 
 int

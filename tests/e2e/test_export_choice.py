@@ -367,3 +367,19 @@ def test_a_manager_goes_along(star, clean):
     finally:
         d.empty(place)
         d.delete(place)
+
+
+def test_names_that_command_a_terminal(star, openldap):
+    """A name with a line break says nothing in the name of explain."""
+    d = openldap
+    made = d.add('cn=Anna\\0a  staff: not exported\\1b[2J,' + d.staff, {
+        'objectClass': 'inetOrgPerson', 'mail': 'anna@east.example',
+        'cn': 'Anna\n  staff: not exported\x1b[2J', 'sn': 'x'})
+    east = star.spoke('east', d)
+    policy(east, '{ object = "%s"; }, { ou = "%s"; }' % (
+        made.replace('\\', '\\\\'), d.staff))
+    said = east.do('explain', 'anna@east.example').out
+    name = 'cn=Anna\\0A  staff: not exported\\1B[2J,' + d.staff
+    assert said.splitlines()[:2] == [name, '  staff: exported'], said
+    assert '\x1b' not in said
+    assert east.json('explain', 'anna@east.example')[0]['exported']

@@ -199,6 +199,34 @@ test_buf_numbers(void **state)
 }
 
 static void
+test_buf_text(void **state)
+{
+	struct buf buf;
+
+	(void)state;
+	buf_init(&buf, 200);
+	buf_add_text(&buf, S("\xc3\x85sa, O=\"x\" \xe2\x82\xac\xf0\x9f\x98\x80"
+			     "\xc2\xa0"));
+	assert_string_equal(buf_cstr(&buf),
+	    "\xc3\x85sa, O=\"x\" \xe2\x82\xac\xf0\x9f\x98\x80\xc2\xa0");
+	buf_reset(&buf);
+	buf_add_text(&buf, S("a\nb\x1b[2J\x7f\0z"));
+	assert_string_equal(buf_cstr(&buf), "a\\0Ab\\1B[2J\\7F\\00z");
+	buf_reset(&buf);
+	/* C1, the line separator, right-to-left override and isolate, no UTF-8
+	 */
+	buf_add_text(&buf, S("\xc2\x9b|\xe2\x80\xa8|\xe2\x80\xae|\xe2\x81\xa7|"
+			     "\xff|\xc3"));
+	assert_string_equal(buf_cstr(&buf),
+	    "\\C2\\9B|\\E2\\80\\A8|\\E2\\80\\AE|\\E2\\81\\A7|\\FF|\\C3");
+	buf_fini(&buf);
+	buf_init(&buf, 4);
+	buf_add_text(&buf, S("abcde"));
+	assert_true(buf_failed(&buf));
+	buf_fini(&buf);
+}
+
+static void
 test_buf_json(void **state)
 {
 	struct buf buf;
@@ -419,6 +447,7 @@ main(void)
 	    cmocka_unit_test(test_buf),
 	    cmocka_unit_test(test_buf_numbers),
 	    cmocka_unit_test(test_buf_json),
+	    cmocka_unit_test(test_buf_text),
 	    cmocka_unit_test(test_reader),
 	    cmocka_unit_test(test_arena),
 	    cmocka_unit_test(test_secret),
