@@ -418,6 +418,8 @@ touched_put(struct collector *c, struct err *err)
 	c->feeds->taking = ids;
 	rc = collect_ids_take(c, ids->list, ids->count, err);
 	if (rc == 0)
+		rc = collect_gone_confirm_touched(c, ids, err);
+	if (rc == 0)
 		rc = references_settle_touched(c, ids, err);
 	c->feeds->taking = NULL;
 	return rc;

@@ -1,5 +1,6 @@
 /* Shared by collect.c (a run, and what it remembers), collect_read.c (the
- * entries) and collect_feed.c (what was touched). */
+ * entries), collect_gone.c (those who seem gone) and collect_feed.c (what was
+ * touched). */
 #ifndef SPOKE_EXPORT_COLLECT_INTERNAL_H
 #define SPOKE_EXPORT_COLLECT_INTERNAL_H
 
@@ -100,6 +101,15 @@ int collect_intake_finish(
 int collect_contexts_check(struct collector *c, struct err *err) ERR_WUR;
 /* Keeps which are read. */
 int collect_contexts_keep(struct collector *c, struct err *err) ERR_WUR;
+
+/* --- collect_gone.c --- */
+
+/* Takes in those of the ones that a whole reading did not find who are there
+ * after all. */
+int collect_gone_confirm(struct collector *c, struct err *err) ERR_WUR;
+/* The same of those touched ones that were not found; marks them. */
+int collect_gone_confirm_touched(struct collector *c,
+    const struct collect_ids *touched, struct err *err) ERR_WUR;
 
 /* --- collect_lag.c --- */
 

@@ -8,8 +8,6 @@
 
 /* Lines in the log about odd values, each run. */
 #define NOTES_MAX 100
-/* Objects that are looked for when they seem gone. */
-#define GONE_MAX 10000
 
 /* An entry that cannot be read keeps the state it had, so that it does not look
  * deleted; of too many of them the guard hears. */
@@ -272,37 +270,6 @@ finds_once(const struct export_policy *p)
 	       p->bases[0].groups == EXPORT_GROUPS_ITSELF;
 }
 
-static int
-gone_add(void *arg, const struct id *id, struct err *err)
-{
-	(void)err;
-	collect_ids_add(arg, id);
-	return 0;
-}
-
-/* A reading takes its time: whoever was moved meanwhile, from a place that was
- * still to be read into one that had been, was seen in neither. So those who
- * seem gone are looked for by id, unless they are so many that a guard, or
- * another policy, is the reason. */
-static int
-gone_confirm(struct collector *c, struct err *err)
-{
-	struct collect_ids gone = {.list = NULL};
-	struct replica_changes changes;
-	int rc;
-
-	if (c->intake == NULL)
-		return 0;
-	rc = replica_intake_preview(c->intake, &changes, err);
-	if (rc < 0 || changes.deleted == 0 || changes.deleted > GONE_MAX)
-		return rc;
-	rc = replica_intake_gone(c->intake, gone_add, &gone, err);
-	if (rc == 0)
-		rc = collect_ids_take(c, gone.list, gone.count, err);
-	collect_ids_fini(&gone);
-	return rc;
-}
-
 int
 collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 {
@@ -319,7 +286,7 @@ collect_entries(struct collector *c, uint64_t *entries, struct err *err)
 	for (size_t i = 0; rc == 0 && i < c->policy->base_count; i++)
 		rc = from_take(c, i, &entries[i], err);
 	if (rc == 0)
-		rc = gone_confirm(c, err);
+		rc = collect_gone_confirm(c, err);
 	(void)stages_enter(STAGE_STORE);
 	if (rc == 0)
 		rc = references_settle_whole(c, err);

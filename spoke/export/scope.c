@@ -214,6 +214,7 @@ scope_close(struct scope *s)
 		free(s->referrals[i]);
 	free(s->list);
 	groups_free(s->groups);
+	groups_free(s->again);
 	arena_free(s->arena);
 	free(s);
 }

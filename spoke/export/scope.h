@@ -71,6 +71,12 @@ bool scope_expands(const struct scope *scope);
  * cannot be read whole is an error, and so is an entry of `from` that had
  * members and has none, class config. */
 int scope_expand(struct scope *scope, struct err *err) ERR_WUR;
+/* Reads them once more: who was in a group that was still to be read, and moved
+ * into one that had been, was found in neither. scope_find() finds the members
+ * of both readings then, and so does scope_read_ids(); everything else, also
+ * what is kept, is as scope_expand() found it, so that the next run is told of
+ * all that happened since. */
+int scope_expand_again(struct scope *scope, struct err *err) ERR_WUR;
 /* Adds the ids whose membership is another than the one that scope_pins_keep()
  * wrote, and the members of whom no feed tells. */
 int scope_members_changed(

@@ -37,20 +37,27 @@ is_skipped(const void *arg, size_t from, const char *dn)
 	return scope_is_excluded(&s->list[from], dn);
 }
 
+/* Who gets the groups that an entry of `from` finds. */
+struct rooting {
+	struct scope *scope;
+	struct groups *groups;
+};
+
 static int
 root_take(void *arg, const struct scope_hit *hit,
     const struct search_entry *entry, struct err *err)
 {
-	struct scope *s = arg;
+	const struct rooting *r = arg;
 
-	return hit->excluded ? 0 : groups_add(s->groups, entry, err);
+	return hit->excluded ? 0 : groups_add(r->groups, entry, err);
 }
 
 static int
-roots_read(struct scope *s, size_t index, struct err *err)
+roots_read(struct rooting *r, size_t index, struct err *err)
 {
 	static const char *const names[] = {
 	    "objectGUID", "entryUUID", "objectClass", NULL};
+	struct scope *s = r->scope;
 	struct scope_filters filters = {.search = s->list[index].groups_filter};
 	struct buf kinds;
 	int rc;
@@ -58,9 +65,34 @@ roots_read(struct scope *s, size_t index, struct err *err)
 	buf_init(&kinds, 1024);
 	dialect_kinds_filter(s->options.dialect, DIALECT_FIND_GROUPS, &kinds);
 	filters.place = buf_cstr(&kinds);
-	rc = scope_from_read(s, index, &filters, names, root_take, s, err);
+	rc = scope_from_read(s, index, &filters, names, root_take, r, err);
 	buf_fini(&kinds);
 	return rc;
+}
+
+static int
+from_walk(struct rooting *r, size_t index, struct err *err)
+{
+	const struct scope_from *from = &r->scope->list[index];
+	char text[1024];
+
+	if ((from_expands(from) && roots_read(r, index, err) < 0) ||
+	    groups_walk(r->groups, index, from->base->depth, err) < 0)
+		return err_prepend(err, "export from %s",
+		    scope_text(from->base, text, sizeof(text)));
+	return 0;
+}
+
+static struct groups *
+groups_make(const struct scope *s)
+{
+	const struct groups_options options = {.forest = s->options.forest,
+	    .replica = s->options.replica,
+	    .page_size = s->options.page_size,
+	    .skip = is_skipped,
+	    .arg = s};
+
+	return groups_new(&options);
 }
 
 /* Of the entry and of all that decides who its members are. */
@@ -101,27 +133,33 @@ members_check(struct scope *s, size_t index, struct err *err)
 int
 scope_expand(struct scope *s, struct err *err)
 {
-	const struct groups_options options = {.forest = s->options.forest,
-	    .replica = s->options.replica,
-	    .page_size = s->options.page_size,
-	    .skip = is_skipped,
-	    .arg = s};
-	char text[1024];
+	struct rooting rooting = {.scope = s};
 
 	if (!scope_expands(s))
 		return 0;
 	groups_free(s->groups);
-	s->groups = groups_new(&options);
-	for (size_t i = 0; i < s->count; i++) {
-		const struct export_base *base = s->list[i].base;
-
-		if ((from_expands(&s->list[i]) && roots_read(s, i, err) < 0) ||
-		    groups_walk(s->groups, i, base->depth, err) < 0)
-			return err_prepend(err, "export from %s",
-			    scope_text(base, text, sizeof(text)));
-		if (members_check(s, i, err) < 0)
+	groups_free(s->again);
+	s->again = NULL;
+	rooting.groups = s->groups = groups_make(s);
+	for (size_t i = 0; i < s->count; i++)
+		if (from_walk(&rooting, i, err) < 0 ||
+		    members_check(s, i, err) < 0)
 			return -1;
-	}
+	return 0;
+}
+
+int
+scope_expand_again(struct scope *s, struct err *err)
+{
+	struct rooting rooting = {.scope = s};
+
+	if (s->groups == NULL)
+		return 0;
+	groups_free(s->again);
+	rooting.groups = s->again = groups_make(s);
+	for (size_t i = 0; i < s->count; i++)
+		if (from_walk(&rooting, i, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -196,40 +234,56 @@ scope_members_only(const struct scope *s, const struct scope_from *from,
 	       kind == GALR__KIND__KIND_DYNAMIC_GROUP;
 }
 
+/* In which reading it is a member; NULL: in none. */
+static const struct groups *
+member_get(const struct scope *s, size_t index, const struct id *id,
+    const struct groups_member **out_member)
+{
+	const struct groups *readings[] = {s->groups, s->again};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (readings[i] == NULL)
+			continue;
+		*out_member = groups_find(readings[i], index, id);
+		if (*out_member != NULL)
+			return readings[i];
+	}
+	return NULL;
+}
+
 int
 scope_member_find(struct scope *s, const struct scope_from *from,
     const struct search_entry *entry, struct scope_hit *out_hit,
     struct err *err)
 {
 	const struct groups_member *member;
+	const struct groups *groups;
 	size_t index = from_index(s, from);
 	struct id id;
 
-	if (scope_members_count(s, from) == 0)
+	if (s->again == NULL && scope_members_count(s, from) == 0)
 		return 0;
 	if (dialect_entry_id(s->options.dialect, entry, &id, err) < 0)
 		return -1;
-	member = groups_find(s->groups, index, &id);
-	if (member == NULL)
+	groups = member_get(s, index, &id, &member);
+	if (groups == NULL)
 		return 0;
 	*out_hit = (struct scope_hit){.from = index,
 	    .excluded = scope_is_excluded(from, entry->dn),
 	    .members_only =
 		member->expanded && from->base->groups == EXPORT_GROUPS_MEMBERS,
-	    .group = groups_via(s->groups, member)};
+	    .group = groups_via(groups, member)};
 	return 1;
 }
 
 static bool
 is_outside(const struct scope *s, const struct id *id)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		const struct groups_member *member =
-		    groups_find(s->groups, i, id);
+	const struct groups_member *member;
 
-		if (member != NULL && member->outside)
+	for (size_t i = 0; i < s->count; i++)
+		if (member_get(s, i, id, &member) != NULL && member->outside)
 			return true;
-	}
 	return false;
 }
 

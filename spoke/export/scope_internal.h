@@ -37,6 +37,7 @@ struct scope {
 	size_t referral_count;
 	struct arena *arena;
 	struct groups *groups; /* NULL: not read, or none to read */
+	struct groups *again;  /* NULL: not read a second time */
 };
 
 /* What is asked of entries by what is asked for: of those in a place, and of
