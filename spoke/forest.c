@@ -19,6 +19,7 @@ forest_server_add(
 	server->where = *where;
 	server->context = context;
 	buf_init(&server->mark, FOREST_MARK_MAX);
+	buf_init(&server->behind, FOREST_MARK_MAX);
 	forest->servers = mem_realloc(forest->servers,
 	    (forest->server_count + 1) * sizeof(struct forest_server *));
 	forest->servers[forest->server_count++] = server;
@@ -31,6 +32,7 @@ server_free(struct forest_server *server)
 	dialect_close(server->dialect);
 	session_close(server->session);
 	buf_fini(&server->mark);
+	buf_fini(&server->behind);
 	free(server->setting);
 	free(server->domain);
 	free(server->uri);
@@ -84,7 +86,8 @@ forest_server_open(
 	buf_reset(&server->mark);
 	if (server_check(server, err) < 0 ||
 	    dialect_mark(server->session, server->dialect, &server->mark, err) <
-		0) {
+		0 ||
+	    forest_server_judge(forest, server, err) < 0) {
 		dialect_close(server->dialect);
 		server->dialect = NULL;
 		return -1;
@@ -105,6 +108,7 @@ forest_open(
 
 	*out_forest = NULL;
 	forest->conf = conf;
+	buf_init(&forest->reach, FOREST_REACH_MAX);
 	server = forest_server_add(forest, &first, NULL);
 	if (forest_server_open(forest, server, err) < 0)
 		goto fail;
@@ -131,6 +135,7 @@ forest_close(struct forest *forest)
 	free(forest->servers);
 	free(forest->places);
 	free(forest->root_domain);
+	buf_fini(&forest->reach);
 	free(forest);
 }
 
@@ -394,23 +399,4 @@ forest_mark_holds(
 			*out_holds = true;
 	}
 	return 0;
-}
-
-const char *
-forest_mark_behind(const struct forest *forest, struct slice mark)
-{
-	struct slice name, value;
-
-	while (mark_line(&mark, &name, &value))
-		for (size_t i = 0; i < forest->server_count; i++) {
-			const struct forest_server *server = forest->servers[i];
-
-			if (server->dialect != NULL &&
-			    slice_equal_case(
-				slice_str(server->context), name) &&
-			    dialect_mark_is_behind(server->dialect,
-				buf_slice(&server->mark), value))
-				return session_uri(server->session);
-		}
-	return NULL;
 }

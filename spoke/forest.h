@@ -83,8 +83,17 @@ int forest_mark(
  * are connected for that. An empty one never is. */
 int forest_mark_holds(struct forest *forest, struct slice mark, bool *out_holds,
     struct err *err) ERR_WUR;
-/* The URI of a connected server that lacks something that the server in its
- * place had when that mark was taken; NULL: none that is known of. */
-const char *forest_mark_behind(const struct forest *forest, struct slice mark);
+
+/* What forest_reach() gave when the forest was read last, or nothing: each
+ * server is compared with it as it is connected. Before anything is read. */
+int forest_expect(
+    struct forest *forest, struct slice reach, struct err *err) ERR_WUR;
+/* A server that lacks something that the one in its place had: half a sentence
+ * that names both; NULL: none that is known of. */
+const char *forest_behind(struct forest *forest);
+/* Appends how far the data goes that was read of the connected servers; of the
+ * others what was expected. unseen: see reach_take(). */
+int forest_reach(struct forest *forest, bool unseen, struct buf *out,
+    struct err *err) ERR_WUR;
 
 #endif

@@ -1,5 +1,5 @@
-/* Shared by forest.c (contexts and sessions) and forest_find.c (which contexts
- * there are). */
+/* Shared by forest.c (contexts and sessions), forest_find.c (which contexts
+ * there are) and forest_reach.c (which servers are behind). */
 #ifndef SPOKE_FOREST_INTERNAL_H
 #define SPOKE_FOREST_INTERNAL_H
 
@@ -8,6 +8,7 @@
 #include "spoke/forest.h"
 
 #define FOREST_MARK_MAX 8192 /* of one server */
+#define FOREST_REACH_MAX (256 * 1024)
 
 struct forest_server {
 	struct controller where;
@@ -15,7 +16,8 @@ struct forest_server {
 	char *context; /* stands for it in marks; "": the catalogue */
 	struct session *session;
 	struct dialect *dialect;
-	struct buf mark; /* when it was connected */
+	struct buf mark;   /* when it was connected */
+	struct buf behind; /* in what the one before it; empty: in nothing */
 };
 
 struct forest_place {
@@ -35,6 +37,7 @@ struct forest {
 	char *root_domain;   /* DNS name of the forest; NULL: no AD */
 	size_t domain_count; /* of Active Directory */
 	bool first_is_catalogue;
+	struct buf reach; /* forest_expect() */
 };
 
 /* Takes over context. */
@@ -42,6 +45,10 @@ struct forest_server *forest_server_add(
     struct forest *forest, const struct controller *where, char *context);
 /* Connects unless it is connected, and takes the mark. */
 int forest_server_open(struct forest *forest, struct forest_server *server,
+    struct err *err) ERR_WUR;
+
+/* Compares a server that is connected with what is expected of it. */
+int forest_server_judge(struct forest *forest, struct forest_server *server,
     struct err *err) ERR_WUR;
 
 /* Fills places from what the first server says and the configuration. */

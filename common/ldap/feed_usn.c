@@ -21,22 +21,6 @@ enum usn_phase { USN_LIVE, USN_DELETED, USN_SWEEP };
 
 static const char *const usn_attributes[] = {"objectGUID", NULL};
 
-static bool
-number_parse(struct slice text, uint64_t *out)
-{
-	uint64_t n = 0;
-
-	if (text.len == 0 || text.len > 19)
-		return false;
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		n = n * 10 + (uint64_t)(text.data[i] - '0');
-	}
-	*out = n;
-	return true;
-}
-
 int
 feed_ad_identity(struct feed *feed, uint64_t *out_highest, struct err *err)
 {
@@ -66,7 +50,7 @@ feed_ad_identity(struct feed *feed, uint64_t *out_highest, struct err *err)
 		buf_reset(&feed->identity);
 		buf_add_hex(&feed->identity, id);
 		if (id.len == 0 ||
-		    !number_parse(search_first(&root, "highestCommittedUSN"),
+		    !slice_u64(search_first(&root, "highestCommittedUSN"),
 			out_highest))
 			rc = 0;
 	}
@@ -197,7 +181,7 @@ feed_usn_begin(struct feed *feed, struct err *err)
 		buf_slice(&feed->identity), buf_slice(&feed->old_identity)))
 		return feed_refuse(
 		    feed, "another domain controller, or a restored one");
-	if (!number_parse(buf_slice(&feed->old_position), &last) ||
+	if (!slice_u64(buf_slice(&feed->old_position), &last) ||
 	    last > feed->highest)
 		return feed_refuse(feed,
 		    "the update sequence number went back: the domain "

@@ -199,8 +199,7 @@ notes_write(struct collector *c, struct slice mark, struct err *err)
 		slice_make(c->policy_hash, CRYPTO_HASH_LEN), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
-	    hold_forget(c->replica, err) < 0 ||
-	    collect_lag_keep(c, 0, err) < 0 ||
+	    hold_forget(c->replica, err) < 0 || collect_lag_keep(c, err) < 0 ||
 	    collect_contexts_keep(c, err) < 0 ||
 	    collect_witness_keep(c, err) < 0)
 		return -1;
@@ -400,8 +399,7 @@ refusal_keep(struct collector *c, struct err *err)
 	struct err own = {0};
 
 	if ((c->hold.guards != 0 && collect_hold_keep(c, &own) < 0) ||
-	    (c->behind_since != 0 &&
-		collect_lag_keep(c, c->behind_since, &own) < 0))
+	    (c->behind_since != 0 && collect_lag_hold(c, &own) < 0))
 		(void)err_prepend(
 		    err, "cannot keep what is held: %s", own.message);
 }
@@ -440,6 +438,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 
 	memset(out_result, 0, sizeof(*out_result));
 	buf_init(&c.body, LIMIT_OBJECT_BYTES);
+	buf_init(&c.reach, COLLECT_NOTE_MAX);
 	c.arena = arena_new(COLLECT_ARENA_MAX);
 	/* As large as the state, and not where memory may be the disk. */
 	db_scratch_place(options->conf->state);
@@ -450,7 +449,8 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	policy_hash(&c, c.policy_hash);
 	head_hash(c.policy, c.head_hash);
 	if (!options->count_only &&
-	    is_unchanged(&c, &out_result->unchanged, err) < 0)
+	    (collect_lag_begin(&c, err) < 0 ||
+		is_unchanged(&c, &out_result->unchanged, err) < 0))
 		goto out;
 	if (out_result->unchanged) {
 		rc = 0;
@@ -476,5 +476,6 @@ out:
 	forest_close(c.forest);
 	arena_free(c.arena);
 	buf_fini(&c.body);
+	buf_fini(&c.reach);
 	return rc;
 }

@@ -146,10 +146,9 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	size_t doubts;
 	int released;
 
-	if (collect_lag_check(c, err) < 0 ||
+	if (replica_intake_preview(c->intake, &changes, err) < 0 ||
+	    collect_lag_check(c, &changes, err) < 0 ||
 	    scope_places_check(c->scope, err) < 0)
-		return -1;
-	if (replica_intake_preview(c->intake, &changes, err) < 0)
 		return -1;
 	if (changes.added > 0 && collect_witness_check(c, err) < 0)
 		return -1;

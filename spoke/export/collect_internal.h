@@ -57,6 +57,9 @@ struct collector {
 	char failure[256];             /* why the last of them */
 	struct hold hold;      /* what a guard holds; no guards: nothing */
 	uint64_t behind_since; /* Unix ms; a server is behind; 0: none */
+	bool reach_known;      /* something is expected of the servers */
+	struct buf reach;      /* to be kept; empty: what is kept stays */
+	bool unseen;           /* something that was taken in was deleted */
 	struct collect_witnesses witnesses;
 };
 
@@ -113,12 +116,18 @@ int collect_gone_confirm_touched(struct collector *c,
 
 /* --- collect_lag.c --- */
 
-/* Class temporary when a server that was read lacks what the one before it had,
- * and has not for long; then c->behind_since says since when. */
-int collect_lag_check(struct collector *c, struct err *err) ERR_WUR;
-/* Keeps since when; 0: it is over. */
-int collect_lag_keep(
-    struct collector *c, uint64_t since, struct err *err) ERR_WUR;
+/* Tells the forest what its servers are expected to have. */
+int collect_lag_begin(struct collector *c, struct err *err) ERR_WUR;
+/* Of what the intake would do: class temporary when a server that was read
+ * lacks what the one before it had, and has not for long; then c->behind_since
+ * says since when. Else c->reach is taken. */
+int collect_lag_check(struct collector *c,
+    const struct replica_changes *changes, struct err *err) ERR_WUR;
+/* Keeps c->reach, and that no server is behind; what it stands for is
+ * committed. */
+int collect_lag_keep(struct collector *c, struct err *err) ERR_WUR;
+/* Keeps since when a server is behind. */
+int collect_lag_hold(struct collector *c, struct err *err) ERR_WUR;
 
 /* --- collect_witness.c --- */
 

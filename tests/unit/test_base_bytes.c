@@ -91,6 +91,22 @@ test_slice_order(void **state)
 }
 
 static void
+test_slice_number(void **state)
+{
+	uint64_t n = 7;
+
+	(void)state;
+	assert_true(slice_u64(S("0"), &n) && n == 0);
+	assert_true(slice_u64(S("9999999999999999999"), &n));
+	assert_true(n == UINT64_C(9999999999999999999));
+	n = 7;
+	assert_false(slice_u64(S(""), &n) || slice_u64(S("-1"), &n) ||
+		     slice_u64(S("1 "), &n) || slice_u64(S("0x1"), &n) ||
+		     slice_u64(S("10000000000000000000"), &n));
+	assert_int_equal(n, 7);
+}
+
+static void
 test_slice_utf8(void **state)
 {
 	static const struct slice good[] = {SLICE_LIT(""), SLICE_LIT("a\0b"),
@@ -443,6 +459,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_err),
 	    cmocka_unit_test(test_slice_order),
+	    cmocka_unit_test(test_slice_number),
 	    cmocka_unit_test(test_slice_utf8),
 	    cmocka_unit_test(test_buf),
 	    cmocka_unit_test(test_buf_numbers),
