@@ -1,5 +1,6 @@
 #include "common/ldap/schema.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -115,7 +116,10 @@ ad_attribute_take(struct schema *schema, const struct search_entry *entry)
 {
 	struct schema_attribute *a = schema_table_put(
 	    &schema->table, search_first(entry, "lDAPDisplayName"));
+	struct slice oid = search_first(entry, "attributeID");
 
+	if (a->oid == NULL && oid.len > 0)
+		a->oid = mem_strndup((const char *)oid.data, oid.len);
 	a->known = true;
 	a->detailed = true;
 	a->max = decimal(search_first(entry, "rangeUpper"));
@@ -139,7 +143,9 @@ ad_search(struct schema *schema, const char *filter,
 static void
 filter_add_name(struct buf *filter, const char *name)
 {
-	buf_add_str(filter, "(lDAPDisplayName=");
+	buf_add_str(filter, isdigit((unsigned char)name[0])
+				? "(attributeID="
+				: "(lDAPDisplayName=");
 	search_filter_escape(filter, slice_str(name));
 	buf_add_byte(filter, ')');
 }
@@ -149,8 +155,8 @@ static int
 ad_attributes(struct schema *schema, struct buf *filter, struct err *err)
 {
 	static const char *const attributes[] = {"lDAPDisplayName",
-	    "rangeUpper", "attributeSyntax", "systemFlags", "searchFlags",
-	    "linkID", NULL};
+	    "attributeID", "rangeUpper", "attributeSyntax", "systemFlags",
+	    "searchFlags", "linkID", NULL};
 	struct search *search = NULL;
 	struct search_entry entry;
 	int rc = -1;
@@ -423,7 +429,9 @@ schema_primary(struct schema *schema, const char *name)
 {
 	const struct schema_attribute *a = schema_details(schema, name);
 
-	return a == NULL || a->primary == NULL ? name : a->primary;
+	if (a == NULL)
+		return name;
+	return a->primary == NULL ? a->name : a->primary;
 }
 
 unsigned

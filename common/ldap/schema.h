@@ -2,7 +2,7 @@
  * What a directory's schema says of the attributes that contacts use. Active
  * Directory is asked name by name (a few indexed look-ups; its subschema
  * weighs a megabyte), others by their subschema entry (RFC 4512 section 4.2),
- * and both only when somebody wants to know.
+ * and both only when somebody wants to know. An OID may stand for a name.
  */
 #ifndef COMMON_LDAP_SCHEMA_H
 #define COMMON_LDAP_SCHEMA_H

@@ -1,5 +1,6 @@
 #include "common/ldap/schema_parse.h"
 
+#include <ctype.h>
 #include <ldap.h>
 #include <ldap_schema.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ schema_table_fini(struct schema_table *table)
 	for (i = 0; i < table->count; i++) {
 		free(table->list[i].name);
 		free(table->list[i].primary);
+		free(table->list[i].oid);
 	}
 	free(table->list);
 	*table = (struct schema_table){NULL, 0, 0};
@@ -53,8 +55,15 @@ struct schema_attribute *
 schema_table_find(const struct schema_table *table, const char *name)
 {
 	bool found;
-	size_t at = table_search(table, slice_str(name), &found);
+	size_t at;
 
+	/* Hardly anybody writes them. */
+	if (isdigit((unsigned char)name[0]))
+		for (at = 0; at < table->count; at++)
+			if (table->list[at].oid != NULL &&
+			    strcmp(table->list[at].oid, name) == 0)
+				return &table->list[at];
+	at = table_search(table, slice_str(name), &found);
 	return found ? &table->list[at] : NULL;
 }
 
@@ -128,6 +137,8 @@ type_take(struct schema_table *table, const LDAPAttributeType *type)
 		a->known = true;
 		a->detailed = true;
 		a->syntax = syntax;
+		if (i == 0 && a->oid == NULL && type->at_oid != NULL)
+			a->oid = mem_strdup(type->at_oid);
 		if (i > 0 && a->primary == NULL)
 			a->primary = mem_strdup(type->at_names[0]);
 		if (type->at_usage != LDAP_SCHEMA_USER_APPLICATIONS)

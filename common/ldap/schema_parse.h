@@ -8,6 +8,7 @@
 struct schema_attribute {
 	char *name;
 	char *primary; /* when name is another one of the same attribute */
+	char *oid;     /* under the first name; NULL: not known */
 	bool known;    /* the schema defines it */
 	bool allowed;  /* a contact may have it */
 	bool detailed; /* max and syntax were asked for */
@@ -24,7 +25,7 @@ struct schema_table {
 };
 
 void schema_table_fini(struct schema_table *table);
-/* NULL when it is not there. */
+/* By one of its names or its OID; NULL when it is not there. */
 struct schema_attribute *schema_table_find(
     const struct schema_table *table, const char *name);
 /* Finds or inserts. Valid until the next insertion. */

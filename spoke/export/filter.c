@@ -1,6 +1,8 @@
 #include "spoke/export/filter.h"
 
 #include <ctype.h>
+#include <strings.h>
+
 #include "common/base/mem.h"
 #include "common/ldap/schema.h"
 
@@ -18,9 +20,12 @@ filter_attributes(
 		size_t len;
 
 		p += 1 + strspn(p + 1, " ");
+		/* As RFC 2251 had OIDs, and Active Directory takes them. */
+		if (strncasecmp(p, "OID.", 4) == 0)
+			p += 4;
 		len = strcspn(p, "=~<>:;() ");
-		/* Not the sets, nor "(:rule:=x)" and OIDs. */
-		if (len > 0 && isalpha((unsigned char)p[0]))
+		/* Not the sets, nor "(:rule:=x)". */
+		if (len > 0 && isalnum((unsigned char)p[0]))
 			fn(arg, slice_make(p, len));
 	}
 }
@@ -78,10 +83,24 @@ link_find(void *arg, struct slice name)
 	struct links *links = arg;
 	char *text = mem_strndup((const char *)name.data, name.len);
 
-	if (slice_name_equal(text, "memberOf") ||
+	if (slice_name_equal(
+		dialect_primary(links->dialect, text), "memberOf") ||
 	    (dialect_traits(links->dialect, text) & SCHEMA_BACK_LINK) != 0)
 		links->any = true;
 	free(text);
+}
+
+/* "(:rule:=x)" compares every attribute that the rule suits. */
+static bool
+asks_all(const char *filter)
+{
+	for (const char *p = strchr(filter, '('); p != NULL;
+	     p = strchr(p, '(')) {
+		p += 1 + strspn(p + 1, " ");
+		if (*p == ':')
+			return true;
+	}
+	return false;
 }
 
 bool
@@ -90,5 +109,6 @@ filter_asks_links(const char *filter, const struct dialect *dialect)
 	struct links links = {.dialect = dialect};
 
 	filter_attributes(filter, link_find, &links);
-	return links.any || strstr(filter, OID_IN_CHAIN) != NULL;
+	return links.any || asks_all(filter) ||
+	       strstr(filter, OID_IN_CHAIN) != NULL;
 }

@@ -10,7 +10,7 @@
 
 /* Calls fn with each attribute that the filter (RFC 4515) compares, without
  * options and matching rules, in the order in which they stand; also more than
- * once. An OID is passed over. */
+ * once. It may be an OID. */
 void filter_attributes(
     const char *filter, void (*fn)(void *arg, struct slice name), void *arg);
 /* Class config, naming the attribute, when the schema lacks one. */

@@ -116,7 +116,8 @@ def test_searches_and_objects(north):
     assert said.status == 1 or '0 objects' in said.out
     assert len(set(mails)) == 3
     # By "not", a misspelt attribute would find everybody.
-    for wrong in ('(!(departmnt=Press))', '(&(cn=*)(!(employeTyp=x)))'):
+    for wrong in ('(!(departmnt=Press))', '(&(cn=*)(!(employeTyp=x)))',
+                  '(!(1.2.840.113556.1.2.1020=x))'):
         policy(north, '{ filter = "%s"; }' % wrong)
         said = north.do('count', 'staff', expect=1).text
         assert 'filter %s: unknown attribute %s:' % (
@@ -309,10 +310,12 @@ def test_openldap(star, openldap):
     assert exported(east) == {rows[moved], rows[alone]}
     policy(east, '{ search = "%s"; }' % rows[alone])
     assert exported(east) == {rows[alone]}
-    policy(east, '{ filter = "(!(titel=x))"; }')
-    assert 'unknown attribute titel' in east.do('count', 'staff',
-                                                expect=1).text
-    policy(east, '{ filter = "(&(mail=%s)(surname=*)(entryUUID=*))"; }'
+    for name in ('titel', '2.5.4.12.1'):
+        policy(east, '{ filter = "(!(%s=x))"; }' % name)
+        assert 'unknown attribute ' + name in east.do('count', 'staff',
+                                                      expect=1).text
+    policy(east, '{ filter = "(&(mail=%s)(surname=*)(2.5.4.3=*)'
+           '(entryUUID=*))"; }'
            % rows[alone])
     assert exported(east) == {rows[alone]}
     east.do('init')

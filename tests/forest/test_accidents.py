@@ -240,6 +240,32 @@ def test_a_filter_for_the_members_of_a_group(clean, tmp_path, kind):
     assert seen['count'] == 1 and seen['root'] == reader.truth()
 
 
+@pytest.mark.parametrize('name', [
+    'memberOf', '1.2.840.113556.1.2.102', 'MemberOf:distinguishedNameMatch:'])
+def test_openldap_a_filter_for_the_members_of_a_group(
+        block, authority, tmp_path, name):
+    """The overlay that keeps memberOf writes to entries as nobody does."""
+    server = slapd.Slapd(
+        'links', block.address(28), authority, str(tmp_path),
+        extra='moduleload memberof', overlays='overlay memberof\n').start()
+    try:
+        one, two = (person(server, number, server.staff)
+                    for number in (130, 131))
+        group = server.add('cn=chosen,' + server.base, {
+            'objectClass': 'groupOfNames', 'cn': 'chosen', 'member': one})
+        reader = Reader(tmp_path, server)
+        reader.policy('filter = "(&(mail=*)(%s=%s))";' % (name, group))
+        assert reader.read()['count'] == 1
+        server.link.modify_s(group, [(ldap.MOD_ADD, 'member', two.encode())])
+        assert reader.read()['count'] == 2
+        server.link.modify_s(group, [
+            (ldap.MOD_DELETE, 'member', one.encode())])
+        seen = reader.read()
+        assert seen['count'] == 1 and seen['root'] == reader.truth()
+    finally:
+        server.stop()
+
+
 def test_who_moves_while_everything_is_read(pair, tmp_path):
     """Out of a place that is still to be read, into one that was."""
     server = pair[0]

@@ -98,6 +98,12 @@ test_lists(void **state)
 	assert_false(dialect_contact_allows(dialect, "mailNickname"));
 	assert_false(dialect_contact_allows(dialect, "proxyAddresses"));
 	assert_int_equal(dialect_attribute_max(dialect, "title"), 0);
+	assert_true(dialect_knows(dialect, "2.5.4.12"));
+	assert_string_equal(dialect_primary(dialect, "2.5.4.12"), "title");
+	assert_string_equal(dialect_primary(dialect, "2.5.4.4"), "sn");
+	assert_string_equal(dialect_primary(dialect, "surname"), "sn");
+	assert_false(dialect_knows(dialect, "2.5.4.12.1"));
+	assert_false(dialect_knows(dialect, "2.5.4"));
 	dialect_close(dialect);
 	session_close(session);
 }

@@ -38,6 +38,9 @@ test_every_kind_of_item(void **state)
 	names_are("(cn;lang-de=x)", "cn ");
 	names_are("(uid:caseExactMatch:=x)(mail:dn:2.4.6:=y)", "uid mail ");
 	names_are("(msDS-PhoneticFirstName=a)", "msDS-PhoneticFirstName ");
+	names_are("(1.2.840.113556.1.4.656=x)", "1.2.840.113556.1.4.656 ");
+	names_are("(!( oid.2.5.4.3;lang-de=x))", "2.5.4.3 ");
+	names_are("(OID.2.5.4.3:2.5.13.5:=x)", "2.5.4.3 ");
 }
 
 static void
@@ -47,7 +50,6 @@ test_what_is_no_name(void **state)
 	names_are("", "");
 	names_are("(", "");
 	names_are("(:dn:2.4.6.8:=x)", "");
-	names_are("(1.2.840.113556.1.4.656=x)", "");
 	names_are("(cn=a\\28b=c\\29)", "cn ");
 	names_are("(cn=!&|=<>)", "cn ");
 }
