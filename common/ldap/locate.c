@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 #include "common/base/mem.h"
 
@@ -83,7 +83,8 @@ locate_parse(
 
 /* --- the order --- */
 
-/* By priority, and a weight of 0 before the others. */
+/* By priority, and a weight of 0 before the others; name servers turn the rest
+ * round. */
 static int
 hosts_compare(const void *a, const void *b)
 {
@@ -91,7 +92,9 @@ hosts_compare(const void *a, const void *b)
 
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
-	return (x->weight != 0) - (y->weight != 0);
+	if ((x->weight != 0) != (y->weight != 0))
+		return x->weight != 0 ? 1 : -1;
+	return strcasecmp(x->name, y->name);
 }
 
 /* The host to be tried first among count of one priority. */
@@ -133,15 +136,29 @@ locate_order(struct locate_hosts *hosts, locate_draw_fn *draw, void *arg)
 	}
 }
 
-static uint32_t
-draw_random(void *arg, uint32_t sum)
+/* Chance decides between machines, and on one always the same way: the feeds
+ * and marks of one controller mean nothing on another, so that one that changed
+ * with every run would have everything read each time. (FNV-1a, splitmix64.) */
+static uint64_t
+draw_seed(void)
 {
-	uint32_t number = 0;
+	char name[LOCATE_NAME_SIZE] = "";
+	uint64_t seed = UINT64_C(0xcbf29ce484222325);
 
-	(void)arg;
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return 0;
-	return (uint32_t)((uint64_t)number * ((uint64_t)sum + 1) >> 32);
+	(void)gethostname(name, sizeof(name) - 1);
+	for (const char *p = name; *p != '\0'; p++)
+		seed = (seed ^ (uint8_t)*p) * UINT64_C(0x100000001b3);
+	return seed;
+}
+
+static uint32_t
+draw_own(void *arg, uint32_t sum)
+{
+	uint64_t *state = arg, z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (uint32_t)(((z ^ z >> 31) >> 32) * ((uint64_t)sum + 1) >> 32);
 }
 
 /* --- asking --- */
@@ -161,6 +178,7 @@ locate_service(
     const char *service, struct locate_hosts *out_hosts, struct err *err)
 {
 	struct __res_state state;
+	uint64_t seed = draw_seed();
 	unsigned char *answer;
 	int len, rc = -1;
 
@@ -182,7 +200,7 @@ locate_service(
 		rc = err_prepend(err, "DNS: %s", service);
 	else
 		rc = out_hosts->count > 0;
-	locate_order(out_hosts, draw_random, NULL);
+	locate_order(out_hosts, draw_own, &seed);
 	free(answer);
 	res_nclose(&state);
 	return rc;

@@ -28,10 +28,10 @@ struct locate_hosts {
 };
 
 /* Asks for the SRV records of a service such as _ldap._tcp.north.example, and
- * puts the hosts into the order in which they are to be tried. 1 there are
- * some; 0 there is no such record, or it says that nobody offers the service;
- * -1 no name server answered (temporary), or nonsense (bad data). Blocks as
- * long as the resolver does. */
+ * puts the hosts into the order in which they are to be tried, always the same
+ * on one machine. 1 there are some; 0 there is no such record, or it says that
+ * nobody offers the service; -1 no name server answered (temporary), or
+ * nonsense (bad data). Blocks as long as the resolver does. */
 int locate_service(const char *service, struct locate_hosts *out_hosts,
     struct err *err) ERR_WUR;
 

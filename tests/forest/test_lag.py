@@ -5,6 +5,7 @@ import contextlib
 import uuid
 
 import pytest
+from testbed import dns
 from testbed.reader import Reader, ou, uris
 
 BEHIND = 'behind the server that was read before'
@@ -160,3 +161,26 @@ def test_the_vector_cannot_be_read(pair, late, tmp_path):
             assert reader.read()['count'] == seen['count'] + 1, reader.log
     finally:
         first.set_access(first.base, before)
+
+
+def test_one_of_equal_controllers_is_read_again(pair, block, tmp_path):
+    """Of two that DNS names alike, always the same, as long as it answers."""
+    first, second = pair
+    names = dns.Dns(block.address(18), str(tmp_path))
+    for server in pair:
+        host = '%s.%s' % (server.host.lower(), server.domain)
+        names.host(host, server.address)
+        names.srv('_ldap._tcp.dc._msdcs.' + server.domain, host, 389)
+    names.start()
+    second.start()
+    second.wait()
+    try:
+        reader = Reader(tmp_path, first, 'domain = "%s";' % first.domain,
+                        wrap=names.wrap())
+        reader.policy(ou(first))
+        assert reader.read()['count'] == 4
+        for _ in range(10):
+            assert reader.read()['unchanged'], reader.log
+    finally:
+        second.stop()
+        names.stop()

@@ -204,6 +204,26 @@ test_weights(void **state)
 	}
 }
 
+/* Name servers turn their answers round. */
+static void
+test_order_of_the_answer(void **state)
+{
+	static const struct locate_host list[] = {{"c", 0, 100, 389},
+	    {"a", 0, 100, 389}, {"b", 0, 100, 389}, {"a", 1, 100, 389}};
+	static const uint32_t numbers[] = {150, 100, 0, 0};
+	struct locate_host turned[4];
+	struct draws draws;
+	char text[8];
+
+	(void)state;
+	for (size_t by = 0; by < 4; by++) {
+		for (size_t i = 0; i < 4; i++)
+			turned[i] = list[(i + by) % 4];
+		order(turned, 4, numbers, &draws, text);
+		assert_string_equal(text, "baca");
+	}
+}
+
 /* --- URIs --- */
 
 static void
@@ -256,6 +276,7 @@ main(void)
 	    cmocka_unit_test(test_more_hosts_than_are_kept),
 	    cmocka_unit_test(test_priority_before_weight),
 	    cmocka_unit_test(test_weights),
+	    cmocka_unit_test(test_order_of_the_answer),
 	    cmocka_unit_test(test_uris),
 	};
 
