@@ -315,27 +315,49 @@ one_found(void *arg, const struct scope_hit *hit,
 	return 0;
 }
 
+/* Does its search find the entry? By id: it may have moved on meanwhile. 1, 0,
+ * -1. */
+static int
+search_has(struct scope *s, const struct scope_from *from,
+    const struct search_entry *entry, struct err *err)
+{
+	struct scope_search search = {
+	    .scope = SEARCH_SUBTREE, .attributes = no_attributes};
+	size_t context = forest_find(s->options.forest, entry->dn);
+	struct buf filter;
+	struct id id;
+	bool found = false;
+	int rc;
+
+	/* Only groups lead out of what is read. */
+	if (from->filter == NULL || context == FOREST_NONE)
+		return 0;
+	if (dialect_entry_id(s->options.dialect, entry, &id, err) < 0)
+		return -1;
+	buf_init(&filter, SCOPE_FILTER_MAX);
+	buf_add_str(&filter, "(&");
+	dialect_id_filter(s->options.dialect, &id, &filter);
+	buf_addf(&filter, "%s)", from->filter);
+	rc = buf_check(&filter, "filter", err);
+	search.base = forest_dn(s->options.forest, context);
+	search.filter = buf_cstr(&filter);
+	if (rc == 0)
+		rc = scope_search(s, &search, one_found, &found, err);
+	buf_fini(&filter);
+	return rc < 0 ? -1 : found;
+}
+
 /* 1 it does, 0 not, -1. */
 static int
-from_has(struct scope *s, const struct scope_from *from, const char *dn,
-    struct err *err)
+from_has(struct scope *s, const struct scope_from *from,
+    const struct search_entry *entry, struct err *err)
 {
-	struct scope_search search = {.base = dn,
-	    .scope = SEARCH_BASE,
-	    .filter = from->filter,
-	    .attributes = no_attributes};
-	bool found = false;
-
 	if (from->base->ou != NULL || from->base->object != NULL)
-		return from->place.dn != NULL && in_place(from, dn);
+		return from->place.dn != NULL && in_place(from, entry->dn);
 	for (size_t i = 0; i < from->container_count; i++)
-		if (dn_is_below(dn, from->containers[i], true))
+		if (dn_is_below(entry->dn, from->containers[i], true))
 			return 1;
-	if (from->filter == NULL)
-		return 0;
-	if (scope_search(s, &search, one_found, &found, err) < 0)
-		return -1;
-	return found;
+	return search_has(s, from, entry, err);
 }
 
 /* How an entry that this one of `from` finds stands to it. */
@@ -365,7 +387,7 @@ scope_find(struct scope *s, const struct search_entry *entry,
 	for (size_t i = 0; i < s->count && best < 3; i++) {
 		const struct scope_from *from = &s->list[i];
 		struct scope_hit hit;
-		int rc = from_has(s, from, entry->dn, err);
+		int rc = from_has(s, from, entry, err);
 
 		if (rc < 0)
 			return -1;

@@ -235,6 +235,16 @@ def test_members_in_the_other_domain(clean_family, block, tmp_path):
     reader.write(closed)
     taken = reader.read()
     assert taken['count'] == 2 and taken['modified'] == 1, reader.log
+    # a search finds nobody out there, and is no error beside the group
+    reader.policy('search = "Nobody*";',
+                  'object = "%s"; groups = "members";' % group)
+    assert reader.read()['count'] == 2
+    root.modify(inside, title='Captain')
+    said = reader.read()
+    assert said['modified'] == 1 and not said['whole'], reader.log
+    root.modify(inside, title='Pilot')
+    reader.policy('object = "%s"; groups = "members";' % group)
+    assert reader.read()['modified'] == 1
     reader.write(domain(child))
     assert reader.read()['root'] == own['root']
     # and no catalogue is no empty one
