@@ -51,15 +51,6 @@ handle_of(int who)
 	return who < 0 ? &source : &receivers[who];
 }
 
-static struct replica_state
-state_of(const struct replica *replica)
-{
-	struct replica_state state;
-
-	replica_state(replica, &state);
-	return state;
-}
-
 /* Tests run thousands of commits: no disk needs to survive them. */
 static void
 open_one(int who)

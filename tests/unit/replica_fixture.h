@@ -237,4 +237,23 @@ fixture_exists(const char *name)
 	return access(fixture_path(name), F_OK) == 0;
 }
 
+static UNUSED struct replica_state
+state_of(const struct replica *replica)
+{
+	struct replica_state state;
+
+	replica_state(replica, &state);
+	return state;
+}
+
+static UNUSED void
+assert_changes(const struct replica_changes *c, uint64_t added,
+    uint64_t modified, uint64_t deleted, uint64_t unchanged)
+{
+	assert_int_equal(c->added, added);
+	assert_int_equal(c->modified, modified);
+	assert_int_equal(c->deleted, deleted);
+	assert_int_equal(c->unchanged, unchanged);
+}
+
 #endif

@@ -1,15 +1,6 @@
 /* Hub and target: sections go in whole or not at all. */
 #include "tests/unit/replica_fixture.h"
 
-static struct replica_state
-state_of(const struct replica *replica)
-{
-	struct replica_state state;
-
-	replica_state(replica, &state);
-	return state;
-}
-
 static void
 assert_same(struct replica *a, struct replica *b)
 {

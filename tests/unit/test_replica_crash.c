@@ -11,15 +11,6 @@
 
 #define GENERATION 10 /* versions of a generation's states */
 
-static struct replica_state
-state_of(const struct replica *replica)
-{
-	struct replica_state state;
-
-	replica_state(replica, &state);
-	return state;
-}
-
 /* All objects are of one generation. */
 static void
 assert_generation(struct replica *replica, uint32_t generation)
