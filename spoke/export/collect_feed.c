@@ -196,7 +196,7 @@ sweep_add(struct collector *c, struct err *err)
 	struct collect_feeds *f = c->feeds;
 	struct replica_cursor *cursor = NULL;
 	struct section_object object;
-	uint8_t none;
+	uint64_t none;
 	int rc;
 
 	if (replica_cursor_open(c->replica, 0, &cursor, err) < 0)
@@ -333,6 +333,14 @@ containers_add(struct collector *c, const char *context, struct err *err)
 	return rc;
 }
 
+static int
+member_touched(void *arg, const struct id *id, struct err *err)
+{
+	(void)err;
+	touched_add(arg, id);
+	return 0;
+}
+
 /* Whatever was touched may have changed who is a member of a group: the group,
  * a primary group, or what a dynamic group asks for. */
 static int
@@ -340,7 +348,8 @@ members_add(struct collector *c, struct err *err)
 {
 	return scope_expand(c->scope, err) < 0
 		   ? -1
-		   : scope_members_changed(c->scope, &c->feeds->touched, err);
+		   : scope_members_changed(
+			 c->scope, member_touched, c->feeds, err);
 }
 
 static bool

@@ -48,7 +48,7 @@ enum seen {
 int
 collect_is_counted(struct collector *c, const struct id *id, struct err *err)
 {
-	uint8_t seen;
+	uint64_t seen;
 
 	return idset_get(c->seen, id, &seen, err) < 0 ? -1
 						      : seen == SEEN_COUNTED;
@@ -61,10 +61,10 @@ seen_before(struct collector *c, const struct id *id,
     const struct scope_hit *hit, Galr__Kind kind, struct err *err)
 {
 	struct shape_counts *counts = &c->result->counts;
-	uint8_t now = hit->excluded       ? SEEN_EXCLUDED
-		      : hit->members_only ? SEEN_MEMBERS_ONLY
-					  : SEEN_TAKEN;
-	uint8_t seen;
+	uint64_t now = hit->excluded       ? SEEN_EXCLUDED
+		       : hit->members_only ? SEEN_MEMBERS_ONLY
+					   : SEEN_TAKEN;
+	uint64_t seen;
 
 	if (c->seen == NULL)
 		return 0;

@@ -208,7 +208,7 @@ entry_explain(
 	struct object raw;
 	struct scope_hit hit;
 	struct verdict v = {.reason = SHAPE_EXCLUDED};
-	char from[1024];
+	char from[1024], *group = NULL;
 	const struct inquiry *q = &x->inquiry;
 	int rc = scope_find(q->scope, entry, &hit, err);
 
@@ -222,8 +222,12 @@ entry_explain(
 	if (inquiry_judge(q, x->arena, &question, &raw, &v.reason, err) < 0)
 		return -1;
 	v.from = scope_text(&q->policy->bases[hit.from], from, sizeof(from));
-	v.group = hit.group;
-	return verdict_tell(x, &question, &v, err);
+	if (scope_hit_group(&hit, &group, err) < 0)
+		return -1;
+	v.group = group;
+	rc = verdict_tell(x, &question, &v, err);
+	free(group);
+	return rc;
 }
 
 static int

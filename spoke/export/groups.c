@@ -9,20 +9,18 @@
 
 #define GROUPS_FILTER_MAX (64 * 1024)
 #define GROUPS_IDS_AT_ONCE 100
-/* What the walk knows of an id. */
-#define GROUPS_MEMBER 1U
-#define GROUPS_EXPANDED 2U
-#define GROUPS_OUTSIDE 4U
-
 /* One walk. */
 struct walk {
 	struct groups *groups;
 	struct groups_set *set;
 	size_t from;
-	struct idset *known;
 	struct groups_roll roll; /* of the group that is being read */
 	uint32_t via;
-	bool last; /* what is found now is not expanded any more */
+	/* Members among whom groups are still to be looked for. */
+	struct id pending[GROUPS_IDS_AT_ONCE];
+	size_t pending_count;
+	bool nested; /* somebody asked for them */
+	bool last;   /* what is found now is not expanded any more */
 	size_t deeper;
 };
 
@@ -44,17 +42,13 @@ groups_free(struct groups *groups)
 {
 	if (groups == NULL)
 		return;
-	for (size_t i = 0; i < groups->node_count; i++) {
-		free(groups->nodes[i].dn);
-		groups_roll_fini(&groups->nodes[i].roll);
-	}
 	for (size_t i = 0; i < groups->doubt_count; i++)
 		groups_doubt_fini(&groups->doubts[i]);
 	for (size_t i = 0; i < groups->set_count; i++)
-		free(groups->sets[i].list);
+		idset_free(groups->sets[i].known);
 	reference_cache_free(groups->names);
 	free(groups->doubts);
-	free(groups->nodes);
+	db_close(groups->db);
 	free(groups->sets);
 	free(groups);
 }
@@ -68,29 +62,15 @@ groups_roll_fini(struct groups_roll *roll)
 
 /* --- growing --- */
 
-static struct groups_node *
-node_add(struct groups *groups, const struct id *id, const char *dn)
+static int
+entry_add(struct groups *groups, const struct search_entry *entry,
+    const struct id *id, struct err *err)
 {
-	size_t n = groups->node_count;
+	struct groups_node node = {.id = *id, .dn = (char *)entry->dn};
 
-	if ((n & (n - 1)) == 0)
-		groups->nodes = mem_realloc(groups->nodes,
-		    (n == 0 ? 1 : n * 2) * sizeof(*groups->nodes));
-	groups->nodes[n] = (struct groups_node){.id = *id};
-	groups->nodes[n].dn = mem_strdup(dn);
-	groups->node_count++;
-	return &groups->nodes[n];
-}
-
-static void
-member_add(struct groups_set *set, const struct id *id, uint32_t via)
-{
-	if (set->count == set->size) {
-		set->size = set->size == 0 ? 64 : set->size * 2;
-		set->list =
-		    mem_realloc(set->list, set->size * sizeof(*set->list));
-	}
-	set->list[set->count++] = (struct groups_member){.id = *id, .via = via};
+	node.dynamic = dialect_entry_kind(groups->dialect, entry) ==
+		       GALR__KIND__KIND_DYNAMIC_GROUP;
+	return groups_node_add(groups, &node, err);
 }
 
 int
@@ -101,36 +81,42 @@ groups_add(
 
 	if (dialect_entry_id(groups->dialect, entry, &id, err) < 0)
 		return -1;
-	node_add(groups, &id, entry->dn)->dynamic =
-	    dialect_entry_kind(groups->dialect, entry) ==
-	    GALR__KIND__KIND_DYNAMIC_GROUP;
-	return 0;
+	return entry_add(groups, entry, &id, err);
 }
 
 /* --- the members of one group --- */
 
 /* Notes this of the id; *out_before: what was known. */
 static int
-known_add(struct walk *w, const struct id *id, unsigned flag,
-    uint8_t *out_before, struct err *err)
+known_add(struct walk *w, const struct id *id, uint64_t flag,
+    uint64_t *out_before, struct err *err)
 {
-	if (idset_get(w->known, id, out_before, err) < 0)
+	if (idset_get(w->set->known, id, out_before, err) < 0)
 		return -1;
-	if ((*out_before & flag) != 0)
+	if ((*out_before & flag) == flag)
 		return 0;
-	return idset_put(w->known, id, (uint8_t)(*out_before | flag), err);
+	return idset_put(w->set->known, id, *out_before | flag, err);
 }
+
+static int nested_find(struct walk *w, struct err *err);
 
 static int
 member_take(struct walk *w, const struct id *id, struct err *err)
 {
-	uint8_t before;
+	uint64_t known;
 
-	if (known_add(w, id, GROUPS_MEMBER, &before, err) < 0)
+	if (idset_get(w->set->known, id, &known, err) < 0)
 		return -1;
-	if ((before & GROUPS_MEMBER) == 0)
-		member_add(w->set, id, w->via);
-	return 0;
+	if ((known & GROUPS_MEMBER) != 0)
+		return 0;
+	known |= GROUPS_MEMBER | (uint64_t)w->via << GROUPS_FLAGS;
+	w->set->count++;
+	if (idset_put(w->set->known, id, known, err) < 0)
+		return -1;
+	if (!w->nested)
+		return 0;
+	w->pending[w->pending_count++] = *id;
+	return w->pending_count < GROUPS_IDS_AT_ONCE ? 0 : nested_find(w, err);
 }
 
 /* Nothing counts before the group was read to its end. */
@@ -138,7 +124,7 @@ static int
 answer_take(void *arg, const struct id *id, const char *dn, struct err *err)
 {
 	struct walk *w = arg;
-	uint8_t before;
+	uint64_t before;
 
 	collect_ids_add(&w->roll.ids, id);
 	return forest_find(w->groups->options.forest, dn) != FOREST_NONE
@@ -220,10 +206,10 @@ roll_doubt(struct walk *w, const struct groups_node *node,
 	return rc < 0 ? -1 : 0;
 }
 
-/* Only what is to be written stays in memory. */
-static void
-roll_stay(
-    struct walk *w, struct groups_node *node, const struct groups_roll *before)
+/* Only what is to be written is kept. */
+static int
+roll_stay(struct walk *w, size_t index, const struct groups_roll *before,
+    struct err *err)
 {
 	const struct groups_roll *now = &w->roll;
 
@@ -231,42 +217,54 @@ roll_stay(
 	    (before->known && before->values == now->values &&
 		strcmp(before->stamp, now->stamp) == 0 &&
 		collect_ids_equal(&before->ids, &now->ids)))
-		return;
-	node->roll = w->roll;
-	w->roll = (struct groups_roll){.known = false};
+		return 0;
+	return groups_roll_set(w->groups, index, now, err);
+}
+
+/* 1: its filter is refused, and the list is that of before. */
+static int
+roll_settle(struct walk *w, const struct groups_node *node,
+    struct groups_roll *before, struct err *err)
+{
+	struct err cause;
+	int rc;
+
+	if (groups_roll_before(w->groups, node, before, err) < 0)
+		return -1;
+	rc = roll_read(w, node, &cause, err);
+	if (rc == 0)
+		return roll_doubt(w, node, before, err);
+	if (rc < 0)
+		return -1;
+	w->groups->refused++;
+	log_warn("the directory refuses the filter of a dynamic group; whom "
+		 "it found last stay; correct it there group=\"%s\" "
+		 "error=\"%s\"",
+	    node->dn, cause.message);
+	groups_roll_fini(&w->roll);
+	w->roll = *before;
+	*before = (struct groups_roll){.known = false};
+	return 1;
 }
 
 static int
 node_read(struct walk *w, size_t index, struct err *err)
 {
-	struct groups *groups = w->groups;
-	struct groups_node *node = &groups->nodes[index];
+	struct groups_node node = {.dn = NULL};
 	struct groups_roll before = {.known = false};
-	struct err cause;
-	int rc;
+	int rc = -1;
 
-	if (groups_roll_before(groups, node, &before, err) < 0)
+	if (groups_node_get(w->groups, index, &node, err) < 0)
 		return -1;
-	rc = roll_read(w, node, &cause, err);
+	rc = roll_settle(w, &node, &before, err);
 	if (rc == 0)
-		rc = roll_doubt(w, node, &before, err);
-	if (rc == 1) {
-		groups->refused++;
-		log_warn("the directory refuses the filter of a dynamic group; "
-			 "whom it found last stay; correct it there "
-			 "group=\"%s\" error=\"%s\"",
-		    node->dn, cause.message);
-		groups_roll_fini(&w->roll);
-		w->roll = before;
-		before = (struct groups_roll){.known = false};
-	}
+		rc = roll_stay(w, index, &before, err);
 	w->via = (uint32_t)index;
 	for (size_t i = 0; rc >= 0 && i < w->roll.ids.count; i++)
 		if (member_take(w, &w->roll.ids.list[i], err) < 0)
 			rc = -1;
-	if (rc == 0)
-		roll_stay(w, node, &before);
 	groups_roll_fini(&before);
+	free(node.dn);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -277,12 +275,11 @@ nested_take(struct walk *w, const struct search_entry *entry, struct err *err)
 {
 	const struct groups_options *o = &w->groups->options;
 	const struct dialect *dialect = w->groups->dialect;
-	uint8_t known;
+	uint64_t known;
 	struct id id;
 
-	if (dialect_entry_id(dialect, entry, &id, err) < 0)
-		return -1;
-	if (idset_get(w->known, &id, &known, err) < 0)
+	if (dialect_entry_id(dialect, entry, &id, err) < 0 ||
+	    idset_get(w->set->known, &id, &known, err) < 0)
 		return -1;
 	if ((known & GROUPS_EXPANDED) != 0 ||
 	    o->skip(o->arg, w->from, entry->dn))
@@ -293,10 +290,7 @@ nested_take(struct walk *w, const struct search_entry *entry, struct err *err)
 	}
 	if (known_add(w, &id, GROUPS_EXPANDED, &known, err) < 0)
 		return -1;
-	node_add(w->groups, &id, entry->dn)->dynamic =
-	    dialect_entry_kind(dialect, entry) ==
-	    GALR__KIND__KIND_DYNAMIC_GROUP;
-	return 0;
+	return entry_add(w->groups, entry, &id, err);
 }
 
 static int
@@ -325,41 +319,39 @@ nested_search(struct walk *w, const struct forest_context *context,
 	return rc;
 }
 
-/* (&GROUP(|id...)) of some members from `at` on; returns where to go on. */
-static size_t
-nested_filter(const struct walk *w, size_t at, struct buf *out)
+/* (&GROUP(|id...)) of those who wait. */
+static void
+nested_filter(struct walk *w, struct buf *out)
 {
 	const struct dialect *dialect = w->groups->dialect;
 
-	buf_reset(out);
 	buf_add_str(out, "(&");
 	dialect_kinds_filter(dialect, DIALECT_FIND_GROUPS, out);
 	buf_add_str(out, "(|");
-	for (size_t n = 0; at < w->set->count && n < GROUPS_IDS_AT_ONCE; n++)
-		dialect_id_filter(dialect, &w->set->list[at++].id, out);
+	for (size_t i = 0; i < w->pending_count; i++)
+		dialect_id_filter(dialect, &w->pending[i], out);
 	buf_add_str(out, "))");
-	return at;
+	w->pending_count = 0;
 }
 
-/* Adds the groups among the members from `at` on to the nodes. */
+/* Adds the groups among those who wait to the nodes. */
 static int
-nested_find(struct walk *w, size_t at, struct err *err)
+nested_find(struct walk *w, struct err *err)
 {
 	struct forest *forest = w->groups->options.forest;
 	const struct forest_context *context;
 	struct buf filter;
-	int rc = 0;
+	int rc;
 
+	if (w->pending_count == 0)
+		return 0;
 	buf_init(&filter, GROUPS_FILTER_MAX);
-	while (rc == 0 && at < w->set->count) {
-		at = nested_filter(w, at, &filter);
-		rc = buf_check(&filter, "filter", err);
-		for (size_t i = 0; rc == 0 && i < forest_count(forest); i++) {
-			rc = forest_context(forest, i, &context, err);
-			if (rc == 0)
-				rc = nested_search(
-				    w, context, buf_cstr(&filter), err);
-		}
+	nested_filter(w, &filter);
+	rc = buf_check(&filter, "filter", err);
+	for (size_t i = 0; rc == 0 && i < forest_count(forest); i++) {
+		rc = forest_context(forest, i, &context, err);
+		if (rc == 0)
+			rc = nested_search(w, context, buf_cstr(&filter), err);
 	}
 	buf_fini(&filter);
 	return rc;
@@ -368,45 +360,18 @@ nested_find(struct walk *w, size_t at, struct err *err)
 /* --- the walk --- */
 
 static int
-compare(const void *a, const void *b)
-{
-	const struct groups_member *x = a, *y = b;
-
-	return id_compare(&x->id, &y->id);
-}
-
-static int
-set_finish(struct walk *w, struct err *err)
-{
-	struct groups_set *set = w->set;
-
-	if (set->count > 0)
-		qsort(set->list, set->count, sizeof(*set->list), compare);
-	for (size_t i = 0; i < set->count; i++) {
-		uint8_t known;
-
-		if (idset_get(w->known, &set->list[i].id, &known, err) < 0)
-			return -1;
-		set->list[i].expanded = (known & GROUPS_EXPANDED) != 0;
-		set->list[i].outside = (known & GROUPS_OUTSIDE) != 0;
-	}
-	return 0;
-}
-
-static int
 levels_walk(struct walk *w, unsigned depth, struct err *err)
 {
 	size_t node = w->groups->walked;
 
 	for (unsigned level = 1; node < w->groups->node_count; level++) {
-		size_t end = w->groups->node_count, first = w->set->count;
+		size_t end = w->groups->node_count;
 
+		w->last = level == depth;
 		for (; node < end; node++)
 			if (node_read(w, node, err) < 0)
 				return -1;
-		w->last = level == depth;
-		/* One level means that nobody asked for nested groups. */
-		if (depth > 1 && nested_find(w, first, err) < 0)
+		if (nested_find(w, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -415,42 +380,79 @@ levels_walk(struct walk *w, unsigned depth, struct err *err)
 int
 groups_walk(struct groups *groups, size_t from, unsigned depth, struct err *err)
 {
-	struct walk w = {.groups = groups, .from = from};
-	uint8_t before;
+	/* One level means that nobody asked for nested groups. */
+	struct walk w = {.groups = groups, .from = from, .nested = depth > 1};
+	uint64_t before;
 	int rc = 0;
 
 	INVARIANT(from == groups->set_count && depth > 0);
 	groups->sets =
 	    mem_realloc(groups->sets, (from + 1) * sizeof(*groups->sets));
-	groups->sets[from] = (struct groups_set){.list = NULL};
+	groups->sets[from] = (struct groups_set){.known = idset_new()};
 	groups->set_count++;
 	w.set = &groups->sets[from];
 	w.set->roots = groups->node_count - groups->walked;
-	w.known = idset_new();
-	for (size_t i = groups->walked; rc == 0 && i < groups->node_count; i++)
-		rc = known_add(
-		    &w, &groups->nodes[i].id, GROUPS_EXPANDED, &before, err);
+	for (size_t i = groups->walked; rc == 0 && i < groups->node_count;
+	     i++) {
+		struct groups_node node;
+
+		rc = groups_node_get(groups, i, &node, err);
+		if (rc < 0)
+			break;
+		rc = known_add(&w, &node.id, GROUPS_EXPANDED, &before, err);
+		free(node.dn);
+	}
 	if (rc == 0)
 		rc = levels_walk(&w, depth, err);
-	if (rc == 0)
-		rc = set_finish(&w, err);
 	groups->walked = groups->node_count;
 	if (rc == 0 && w.deeper > 0)
 		log_warn("groups lie deeper than the policy expands them, they "
 			 "stay groups depth=%u groups=%zu",
 		    depth, w.deeper);
-	idset_free(w.known);
 	groups_roll_fini(&w.roll);
 	return rc;
 }
 
 /* --- looking --- */
 
-const struct groups_member *
-groups_list(const struct groups *groups, size_t from, size_t *out_count)
+static struct groups_member
+member_make(const struct id *id, uint64_t known)
 {
-	*out_count = from < groups->set_count ? groups->sets[from].count : 0;
-	return *out_count == 0 ? NULL : groups->sets[from].list;
+	return (struct groups_member){.id = *id,
+	    .via = (uint32_t)(known >> GROUPS_FLAGS),
+	    .expanded = (known & GROUPS_EXPANDED) != 0,
+	    .outside = (known & GROUPS_OUTSIDE) != 0};
+}
+
+struct giving {
+	groups_fn *fn;
+	void *arg;
+};
+
+static int
+member_give(void *arg, const struct id *id, uint64_t known, struct err *err)
+{
+	const struct giving *g = arg;
+	struct groups_member member = member_make(id, known);
+
+	return (known & GROUPS_MEMBER) == 0 ? 0 : g->fn(g->arg, &member, err);
+}
+
+int
+groups_each(const struct groups *groups, size_t from, groups_fn *fn, void *arg,
+    struct err *err)
+{
+	struct giving g = {fn, arg};
+
+	return from >= groups->set_count
+		   ? 0
+		   : idset_each(groups->sets[from].known, member_give, &g, err);
+}
+
+size_t
+groups_count(const struct groups *groups, size_t from)
+{
+	return from < groups->set_count ? groups->sets[from].count : 0;
 }
 
 size_t
@@ -459,21 +461,31 @@ groups_roots(const struct groups *groups, size_t from)
 	return from < groups->set_count ? groups->sets[from].roots : 0;
 }
 
-const struct groups_member *
-groups_find(const struct groups *groups, size_t from, const struct id *id)
+int
+groups_find(const struct groups *groups, size_t from, const struct id *id,
+    struct groups_member *out_member, struct err *err)
 {
-	const struct groups_member key = {.id = *id};
-	size_t count;
-	const struct groups_member *list = groups_list(groups, from, &count);
+	uint64_t known;
 
-	return count == 0 ? NULL
-			  : bsearch(&key, list, count, sizeof(*list), compare);
+	if (groups_count(groups, from) == 0)
+		return 0;
+	if (idset_get(groups->sets[from].known, id, &known, err) < 0)
+		return -1;
+	if ((known & GROUPS_MEMBER) == 0)
+		return 0;
+	*out_member = member_make(id, known);
+	return 1;
 }
 
-const char *
-groups_via(const struct groups *groups, const struct groups_member *member)
+int
+groups_via(
+    const struct groups *groups, uint32_t via, char **out_dn, struct err *err)
 {
-	return groups->nodes[member->via].dn;
+	struct groups_node node = {.dn = NULL};
+	int rc = groups_node_get(groups, via, &node, err);
+
+	*out_dn = node.dn;
+	return rc;
 }
 
 size_t

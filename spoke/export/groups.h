@@ -2,7 +2,7 @@
  * Who belongs to the groups that a policy expands: ids only, entry of `from` by
  * entry. A walk in breadth, so that cycles end and everyone counts once.
  *
- *   groups_add() each root ── groups_walk() ── groups_find(), groups_list()
+ *   groups_add() each root ── groups_walk() ── groups_find(), groups_each()
  *                                           ├─ groups_changed(): since the last
  *                                           │  time that groups_keep() was
  *                                           └─ groups_keep()
@@ -10,6 +10,7 @@
  * A group that cannot be read to its end is an error, never a shorter list. A
  * dynamic group whose filter is refused keeps those whom it found last. A list
  * that lost members who belong to it nevertheless is doubted: groups_doubts().
+ * Memory grows with the largest group, not with how many there are.
  * FEATURES E4, E5.
  */
 #ifndef SPOKE_EXPORT_GROUPS_H
@@ -53,17 +54,22 @@ int groups_add(struct groups *groups, const struct search_entry *entry,
 int groups_walk(struct groups *groups, size_t from, unsigned depth,
     struct err *err) ERR_WUR;
 
-/* The members found for that entry of `from`, in the order of their ids. */
-const struct groups_member *groups_list(
-    const struct groups *groups, size_t from, size_t *out_count);
+/* Returns 0 to go on, 1 to stop, -1 with err. */
+typedef int groups_fn(
+    void *arg, const struct groups_member *member, struct err *err);
+/* Calls fn for the members found for that entry of `from`, in the order of
+ * their ids, and returns what it says when that is not 0. */
+int groups_each(const struct groups *groups, size_t from, groups_fn *fn,
+    void *arg, struct err *err) ERR_WUR;
+size_t groups_count(const struct groups *groups, size_t from);
 /* How many roots were added for it. */
 size_t groups_roots(const struct groups *groups, size_t from);
-/* NULL when there is no such member. */
-const struct groups_member *groups_find(
-    const struct groups *groups, size_t from, const struct id *id);
-/* DN of the group by which it was found first. */
-const char *groups_via(
-    const struct groups *groups, const struct groups_member *member);
+/* 1, 0 there is no such member, -1. */
+int groups_find(const struct groups *groups, size_t from, const struct id *id,
+    struct groups_member *out_member, struct err *err) ERR_WUR;
+/* DN of the group by which a member was found first, for the caller to free. */
+int groups_via(const struct groups *groups, uint32_t via, char **out_dn,
+    struct err *err) ERR_WUR;
 /* Dynamic groups whose filter was refused. */
 size_t groups_refused(const struct groups *groups);
 
@@ -84,10 +90,17 @@ struct groups_doubt {
 const struct groups_doubt *groups_doubts(
     const struct groups *groups, size_t *out_count);
 
-/* Adds to out the ids that are members under this key and were not, or the
- * other way round, and those outside; *out_before: how many there were. */
+/* How many members were kept under this key. */
+int groups_before(const struct groups *groups, const char *key,
+    size_t *out_count, struct err *err) ERR_WUR;
+struct groups_change {
+	replica_id_fn *fn;
+	void *arg;
+};
+/* Calls fn with the ids that are members under this key and were not, or the
+ * other way round, and with those outside; one may come twice. */
 int groups_changed(const struct groups *groups, size_t from, const char *key,
-    struct collect_ids *out, size_t *out_before, struct err *err) ERR_WUR;
+    const struct groups_change *change, struct err *err) ERR_WUR;
 /* Writes under this key who was found; and the list of each group. */
 int groups_keep(const struct groups *groups, size_t from, const char *key,
     struct err *err) ERR_WUR;

@@ -1,9 +1,11 @@
-/* Shared by groups.c (the walk), groups_note.c (what stays of it) and
- * groups_doubt.c (whether lists that shrank were read). */
+/* Shared by groups.c (the walk), groups_node.c (the groups that it met),
+ * groups_note.c (what stays of it) and groups_doubt.c (whether lists that
+ * shrank were read). */
 #ifndef SPOKE_EXPORT_GROUPS_INTERNAL_H
 #define SPOKE_EXPORT_GROUPS_INTERNAL_H
 
 #include "common/ldap/group.h"
+#include "common/replica/db.h"
 #include "spoke/export/groups.h"
 #include "spoke/export/idset.h"
 
@@ -20,21 +22,26 @@ struct groups_node {
 	struct id id;
 	char *dn;
 	bool dynamic;
-	struct groups_roll roll; /* known: another than the one that is kept */
 };
+
+/* What the walk knows of an id; above it `via`. */
+#define GROUPS_MEMBER 1U
+#define GROUPS_EXPANDED 2U
+#define GROUPS_OUTSIDE 4U
+#define GROUPS_FLAGS 8U /* bits */
 
 /* The members that one entry of `from` brings. */
 struct groups_set {
 	size_t roots;
-	struct groups_member *list;
-	size_t count, size;
+	size_t count;
+	struct idset *known; /* also groups that are no members */
 };
 
 struct groups {
 	struct groups_options options;
 	const struct dialect *dialect; /* forest_dialect() */
 	struct reference_cache *names; /* NULL: ids come with them */
-	struct groups_node *nodes;
+	struct db *db;                 /* the nodes, see groups_node.c */
 	size_t node_count;
 	size_t walked; /* nodes of former walks */
 	struct groups_set *sets;
@@ -47,6 +54,23 @@ struct groups {
 
 void groups_roll_fini(struct groups_roll *roll);
 
+/* --- groups_node.c --- */
+
+/* The next index is groups->node_count. */
+int groups_node_add(struct groups *groups, const struct groups_node *node,
+    struct err *err) ERR_WUR;
+/* out->dn is the caller's. */
+int groups_node_get(const struct groups *groups, size_t index,
+    struct groups_node *out, struct err *err) ERR_WUR;
+/* Another list of that group than the one that is kept, as its note will be. */
+int groups_node_roll_set(struct groups *groups, size_t index, struct slice note,
+    struct err *err) ERR_WUR;
+/* Calls fn with each group of which there is one. */
+typedef int groups_node_fn(struct groups *groups, const struct id *id,
+    struct slice note, struct err *err);
+int groups_node_rolls(
+    struct groups *groups, groups_node_fn *fn, struct err *err) ERR_WUR;
+
 /* --- groups_note.c --- */
 
 /* The list that the replica keeps of that group: of a dynamic one whom it found
@@ -54,6 +78,9 @@ void groups_roll_fini(struct groups_roll *roll);
 int groups_roll_before(const struct groups *groups,
     const struct groups_node *node, struct groups_roll *out,
     struct err *err) ERR_WUR;
+/* Keeps another list until groups_rolls_keep(). */
+int groups_roll_set(struct groups *groups, size_t index,
+    const struct groups_roll *roll, struct err *err) ERR_WUR;
 /* When the lists were read that the replica keeps: Unix ms, 0: never. */
 int groups_walked_before(
     const struct groups *groups, int64_t *out_ms, struct err *err) ERR_WUR;

@@ -1,8 +1,9 @@
 /*
  * What stays of a walk in the notes of the replica.
  *
- *   KEY of an entry of `from`: 17 bytes a member, its id and whether it was
- *   expanded, in the order of the ids
+ *   KEY of an entry of `from`, KEY/1, KEY/2 ... until one is missing or empty:
+ *   17 bytes a member, its id and whether it was expanded, in the order of the
+ *   ids, some thousand a note
  *   group:ID, the list of one group, of a dynamic one as its filter last found
  *   it: u32 values | u32 length of the stamp | stamp | 16 bytes a member
  *   groups-at: when these lists were read, Unix ms
@@ -16,6 +17,7 @@
 
 #define NOTE_MAX ((size_t)256 << 20)
 #define NOTE_MEMBER (ID_LEN + 1)
+#define NOTE_MEMBERS 4096 /* in one note */
 #define NOTE_KEY_SIZE 64
 #define NOTE_WALKED "groups-at"
 
@@ -33,29 +35,12 @@ note_read(const struct groups *groups, const char *key, size_t unit,
 	return 0;
 }
 
-/* Writes only what differs: a note may be long. */
-static int
-note_write(const struct groups *groups, const char *key, struct slice value,
-    struct err *err)
-{
-	struct buf before;
-	int rc;
-
-	buf_init(&before, NOTE_MAX);
-	rc = note_read(groups, key, 1, &before, err);
-	if (rc == 0 && !slice_equal(buf_slice(&before), value))
-		rc = replica_note_set(groups->options.replica, key, value, err);
-	buf_fini(&before);
-	return rc;
-}
-
 static void
-roll_key(const struct groups_node *node, char key[NOTE_KEY_SIZE])
+roll_key(const struct id *id, char key[NOTE_KEY_SIZE])
 {
 	char hex[ID_HEX_SIZE];
 
-	(void)snprintf(
-	    key, NOTE_KEY_SIZE, "group:%s", id_format(&node->id, hex));
+	(void)snprintf(key, NOTE_KEY_SIZE, "group:%s", id_format(id, hex));
 }
 
 static bool
@@ -89,7 +74,7 @@ groups_roll_before(const struct groups *groups, const struct groups_node *node,
 	struct buf note;
 	int rc;
 
-	roll_key(node, key);
+	roll_key(&node->id, key);
 	buf_init(&note, NOTE_MAX);
 	rc = note_read(groups, key, 1, &note, err);
 	if (rc == 0 && note.len > 0 && !roll_decode(buf_slice(&note), out))
@@ -99,27 +84,33 @@ groups_roll_before(const struct groups *groups, const struct groups_node *node,
 	return rc;
 }
 
-static int
-roll_keep(
-    struct groups *groups, const struct groups_node *node, struct err *err)
+int
+groups_roll_set(struct groups *groups, size_t index,
+    const struct groups_roll *roll, struct err *err)
 {
-	const struct groups_roll *roll = &node->roll;
-	char key[NOTE_KEY_SIZE];
 	struct buf note;
 	int rc;
 
-	roll_key(node, key);
 	buf_init(&note, NOTE_MAX);
 	buf_add_u32be(&note, roll->values);
 	buf_add_u32be(&note, (uint32_t)strlen(roll->stamp));
 	buf_add_str(&note, roll->stamp);
 	buf_add(&note, slice_make(roll->ids.list, roll->ids.count * ID_LEN));
-	rc = buf_check(&note, key, err);
+	rc = buf_check(&note, "members of a group", err);
 	if (rc == 0)
-		rc = replica_note_set(
-		    groups->options.replica, key, buf_slice(&note), err);
+		rc = groups_node_roll_set(groups, index, buf_slice(&note), err);
 	buf_fini(&note);
 	return rc;
+}
+
+static int
+roll_keep(struct groups *groups, const struct id *id, struct slice note,
+    struct err *err)
+{
+	char key[NOTE_KEY_SIZE];
+
+	roll_key(id, key);
+	return replica_note_set(groups->options.replica, key, note, err);
 }
 
 int
@@ -136,62 +127,207 @@ groups_walked_before(
 	return rc;
 }
 
-int
-groups_changed(const struct groups *groups, size_t from, const char *key,
-    struct collect_ids *out, size_t *out_before, struct err *err)
+/* --- the members of an entry of `from` --- */
+
+/* They are read, or written, in the order of their ids. */
+struct list {
+	const struct groups *groups;
+	const char *key;
+	unsigned part;
+	struct buf buf; /* one note */
+	size_t at;
+	/* Read: the next one, if any. */
+	struct id id;
+	bool expanded, there;
+};
+
+static void
+list_init(struct list *l, const struct groups *groups, const char *key)
 {
-	struct buf note;
-	size_t count, now = 0, at = 0;
-	const struct groups_member *list = groups_list(groups, from, &count);
+	*l = (struct list){.groups = groups, .key = key};
+	buf_init(&l->buf, NOTE_MAX);
+}
 
-	buf_init(&note, NOTE_MAX);
-	if (note_read(groups, key, NOTE_MEMBER, &note, err) < 0) {
-		buf_fini(&note);
+static void
+part_key(const struct list *l, char key[NOTE_KEY_SIZE])
+{
+	if (l->part == 0)
+		(void)snprintf(key, NOTE_KEY_SIZE, "%s", l->key);
+	else
+		(void)snprintf(key, NOTE_KEY_SIZE, "%s/%u", l->key, l->part);
+}
+
+static int
+part_read(struct list *l, struct err *err)
+{
+	char key[NOTE_KEY_SIZE];
+
+	part_key(l, key);
+	l->part++;
+	l->at = 0;
+	buf_reset(&l->buf);
+	return note_read(l->groups, key, NOTE_MEMBER, &l->buf, err);
+}
+
+/* To the next one. */
+static int
+list_read(struct list *l, struct err *err)
+{
+	l->there = false;
+	if (l->at == l->buf.len && part_read(l, err) < 0)
 		return -1;
-	}
-	*out_before = note.len / NOTE_MEMBER;
-	/* No feed tells of those. */
-	for (size_t i = 0; i < count; i++)
-		if (list[i].outside)
-			collect_ids_add(out, &list[i].id);
-	while (now < count || at < note.len) {
-		struct id id = {{0}};
-		int order = now == count ? 1 : -1;
-
-		if (at < note.len)
-			memcpy(id.bytes, note.data + at, ID_LEN);
-		if (now < count && at < note.len)
-			order = id_compare(&list[now].id, &id);
-		if (order < 0)
-			collect_ids_add(out, &list[now].id);
-		else if (order > 0 ||
-			 list[now].expanded != (note.data[at + ID_LEN] != 0))
-			collect_ids_add(out, &id);
-		now += order <= 0;
-		at += order >= 0 ? NOTE_MEMBER : 0;
-	}
-	buf_fini(&note);
+	if (l->at == l->buf.len)
+		return 0;
+	memcpy(l->id.bytes, l->buf.data + l->at, ID_LEN);
+	l->expanded = l->buf.data[l->at + ID_LEN] != 0;
+	l->at += NOTE_MEMBER;
+	l->there = true;
 	return 0;
+}
+
+static int
+part_write(struct list *l, struct err *err)
+{
+	char key[NOTE_KEY_SIZE];
+	int rc;
+
+	part_key(l, key);
+	l->part++;
+	rc = buf_check(&l->buf, key, err);
+	/* One that stays costs nothing. */
+	if (rc == 0)
+		rc = replica_note_set(
+		    l->groups->options.replica, key, buf_slice(&l->buf), err);
+	buf_reset(&l->buf);
+	return rc;
+}
+
+static int
+member_write(void *arg, const struct groups_member *member, struct err *err)
+{
+	struct list *l = arg;
+
+	buf_add(&l->buf, id_slice(&member->id));
+	buf_add_byte(&l->buf, member->expanded);
+	return l->buf.len < (size_t)NOTE_MEMBERS * NOTE_MEMBER
+		   ? 0
+		   : part_write(l, err);
+}
+
+/* What a longer list left. */
+static int
+rest_drop(struct list *l, struct err *err)
+{
+	struct buf rest;
+	int rc = 0;
+
+	buf_init(&rest, NOTE_MAX);
+	for (bool there = true; rc == 0 && there;) {
+		char key[NOTE_KEY_SIZE];
+
+		part_key(l, key);
+		buf_reset(&rest);
+		rc = note_read(l->groups, key, 1, &rest, err);
+		there = rest.len > 0;
+		if (rc == 0 && there)
+			rc = part_write(l, err);
+	}
+	buf_fini(&rest);
+	return rc;
 }
 
 int
 groups_keep(
     const struct groups *groups, size_t from, const char *key, struct err *err)
 {
-	struct buf note;
-	size_t count;
-	const struct groups_member *list = groups_list(groups, from, &count);
+	struct list l;
 	int rc;
 
-	buf_init(&note, NOTE_MAX);
-	for (size_t i = 0; i < count; i++) {
-		buf_add(&note, id_slice(&list[i].id));
-		buf_add_byte(&note, list[i].expanded);
-	}
-	rc = buf_check(&note, key, err);
+	list_init(&l, groups, key);
+	rc = groups_each(groups, from, member_write, &l, err);
+	if (rc == 0 && l.buf.len > 0)
+		rc = part_write(&l, err);
 	if (rc == 0)
-		rc = note_write(groups, key, buf_slice(&note), err);
-	buf_fini(&note);
+		rc = rest_drop(&l, err);
+	buf_fini(&l.buf);
+	return rc;
+}
+
+int
+groups_before(const struct groups *groups, const char *key, size_t *out_count,
+    struct err *err)
+{
+	struct list l;
+	int rc;
+
+	*out_count = 0;
+	list_init(&l, groups, key);
+	do {
+		rc = part_read(&l, err);
+		*out_count += l.buf.len / NOTE_MEMBER;
+	} while (rc == 0 && l.buf.len > 0);
+	buf_fini(&l.buf);
+	return rc;
+}
+
+/* Then and now, side by side. */
+struct comparison {
+	struct list then;
+	const struct groups_change *change;
+};
+
+static int
+change_give(const struct comparison *c, const struct id *id, struct err *err)
+{
+	return c->change->fn(c->change->arg, id, err);
+}
+
+/* Those of then below this id, NULL: the rest, are members no more. */
+static int
+left_give(struct comparison *c, const struct id *below, struct err *err)
+{
+	while (c->then.there &&
+	       (below == NULL || id_compare(&c->then.id, below) < 0))
+		if (change_give(c, &c->then.id, err) < 0 ||
+		    list_read(&c->then, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+member_compare(void *arg, const struct groups_member *member, struct err *err)
+{
+	struct comparison *c = arg;
+	bool same;
+
+	if (left_give(c, &member->id, err) < 0)
+		return -1;
+	same = c->then.there && id_compare(&c->then.id, &member->id) == 0;
+	if (same) {
+		bool expanded = c->then.expanded;
+
+		if (list_read(&c->then, err) < 0)
+			return -1;
+		same = expanded == member->expanded;
+	}
+	/* No feed tells of those who are outside. */
+	return same && !member->outside ? 0 : change_give(c, &member->id, err);
+}
+
+int
+groups_changed(const struct groups *groups, size_t from, const char *key,
+    const struct groups_change *change, struct err *err)
+{
+	struct comparison c = {.change = change};
+	int rc;
+
+	list_init(&c.then, groups, key);
+	rc = list_read(&c.then, err);
+	if (rc == 0)
+		rc = groups_each(groups, from, member_compare, &c, err);
+	if (rc == 0)
+		rc = left_give(&c, NULL, err);
+	buf_fini(&c.then.buf);
 	return rc;
 }
 
@@ -200,10 +336,8 @@ groups_rolls_keep(struct groups *groups, struct err *err)
 {
 	char text[24];
 
-	for (size_t i = 0; i < groups->node_count; i++)
-		if (groups->nodes[i].roll.known &&
-		    roll_keep(groups, &groups->nodes[i], err) < 0)
-			return -1;
+	if (groups_node_rolls(groups, roll_keep, err) < 0)
+		return -1;
 	(void)snprintf(text, sizeof(text), "%lld", (long long)groups->began_ms);
 	return replica_note_set(
 	    groups->options.replica, NOTE_WALKED, slice_str(text), err);

@@ -14,7 +14,7 @@
 
 struct pair {
 	struct id id;
-	uint8_t value;
+	uint64_t value;
 };
 
 struct idset {
@@ -176,15 +176,15 @@ store_put(struct idset *set, const struct pair *pair, struct err *err)
 		&stmt, err) < 0)
 		return -1;
 	db_bind_blob_static(stmt, 1, id_slice(&pair->id));
-	db_bind_i64(stmt, 2, pair->value);
+	db_bind_u64(stmt, 2, pair->value);
 	bloom_add(set, &pair->id);
 	return db_run(stmt, err);
 }
 
 /* 1, 0 it is not there, -1. */
 static int
-store_get(
-    struct idset *set, const struct id *id, uint8_t *out_value, struct err *err)
+store_get(struct idset *set, const struct id *id, uint64_t *out_value,
+    struct err *err)
 {
 	struct db_stmt *stmt;
 	int rc;
@@ -198,7 +198,7 @@ store_get(
 	rc = db_step(stmt, err);
 	if (rc <= 0)
 		return rc;
-	*out_value = (uint8_t)db_column_i64(stmt, 0);
+	*out_value = db_column_u64(stmt, 0);
 	db_reset(stmt);
 	return 1;
 }
@@ -230,9 +230,9 @@ table_flush(struct idset *set, struct err *err)
 
 int
 idset_put(
-    struct idset *set, const struct id *id, uint8_t value, struct err *err)
+    struct idset *set, const struct id *id, uint64_t value, struct err *err)
 {
-	uint8_t before;
+	uint64_t before;
 	size_t at;
 	int rc;
 
@@ -257,8 +257,8 @@ idset_put(
 }
 
 int
-idset_get(
-    struct idset *set, const struct id *id, uint8_t *out_value, struct err *err)
+idset_get(struct idset *set, const struct id *id, uint64_t *out_value,
+    struct err *err)
 {
 	size_t at;
 
@@ -297,7 +297,7 @@ store_read(struct idset *set, const struct id *after, struct pair *out,
 		rc = id_from_slice(db_column_blob(stmt, 0), &out[n].id, err);
 		if (rc < 0)
 			break;
-		out[n++].value = (uint8_t)db_column_i64(stmt, 1);
+		out[n++].value = db_column_u64(stmt, 1);
 	}
 	if (rc < 0)
 		db_reset(stmt);
@@ -309,10 +309,11 @@ static int
 pairs_give(const struct pair *list, size_t count, idset_fn *fn, void *arg,
     struct err *err)
 {
-	for (size_t i = 0; i < count; i++)
-		if (fn(arg, &list[i].id, list[i].value, err) < 0)
-			return -1;
-	return 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = fn(arg, &list[i].id, list[i].value, err);
+	return rc;
 }
 
 static int

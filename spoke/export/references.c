@@ -248,7 +248,7 @@ references_assume(struct collector *c, const struct id *id, unsigned flags,
     bool *out_assumed, struct err *err)
 {
 	struct references *r = c->references;
-	uint8_t before, target;
+	uint64_t before, target;
 	int there = 0;
 
 	if (idset_get(r->targets, id, &before, err) < 0)
@@ -261,9 +261,9 @@ references_assume(struct collector *c, const struct id *id, unsigned flags,
 		if (there < 0)
 			return -1;
 		target |= TARGET_KNOWN;
-		target |= (uint8_t)(there ? TARGET_ASSUMED : 0);
+		target |= there ? TARGET_ASSUMED : 0;
 	}
-	target |= (uint8_t)flags;
+	target |= flags;
 	*out_assumed = (target & TARGET_ASSUMED) != 0;
 	return target == before ? 0 : idset_put(r->targets, id, target, err);
 }

@@ -99,7 +99,7 @@ struct managers {
 };
 
 static int
-manager_settle(void *arg, const struct id *id, uint8_t target, struct err *err)
+manager_settle(void *arg, const struct id *id, uint64_t target, struct err *err)
 {
 	struct managers *m = arg;
 	int there = replica_intake_has(m->c->intake, id, err);
@@ -182,7 +182,7 @@ struct absentees {
 };
 
 static int
-absent_add(void *arg, const struct id *id, uint8_t target, struct err *err)
+absent_add(void *arg, const struct id *id, uint64_t target, struct err *err)
 {
 	struct absentees *a = arg;
 	struct collector *c = a->c;
@@ -222,7 +222,7 @@ along_read(struct along *a, struct err *err)
 }
 
 static int
-along_add(void *arg, const struct id *id, uint8_t none, struct err *err)
+along_add(void *arg, const struct id *id, uint64_t none, struct err *err)
 {
 	struct along *a = arg;
 

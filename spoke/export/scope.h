@@ -17,6 +17,7 @@
 #include "spoke/conf.h"
 #include "spoke/forest.h"
 
+struct groups;
 struct scope;
 struct groups_doubt;
 
@@ -37,7 +38,8 @@ struct scope_hit {
 	size_t from;       /* index of the entry of `from` that found it */
 	bool excluded;     /* by a level or a subtree that it leaves out */
 	bool members_only; /* a group of which only the members go out */
-	const char *group; /* the group that it is a member of; NULL: none */
+	const struct groups *groups; /* it is a member; NULL: of none */
+	uint32_t via;                /* of which of them */
 };
 
 /* Returns 0 to go on, 1 to stop without error, -1. The entry is valid until it
@@ -77,10 +79,10 @@ int scope_expand(struct scope *scope, struct err *err) ERR_WUR;
  * what is kept, is as scope_expand() found it, so that the next run is told of
  * all that happened since. */
 int scope_expand_again(struct scope *scope, struct err *err) ERR_WUR;
-/* Adds the ids whose membership is another than the one that scope_pins_keep()
- * wrote, and the members of whom no feed tells. */
+/* Calls fn with the ids whose membership is another than the one that
+ * scope_pins_keep() wrote, and the members of whom no feed tells. */
 int scope_members_changed(
-    struct scope *scope, struct collect_ids *out, struct err *err) ERR_WUR;
+    struct scope *scope, replica_id_fn *fn, void *arg, struct err *err) ERR_WUR;
 /* Groups whose list cannot be believed: their members are not to be deleted. */
 const struct groups_doubt *scope_doubts(
     const struct scope *scope, size_t *out_count);
@@ -106,6 +108,10 @@ int scope_read(struct scope *scope, size_t from, const char *const *attributes,
  * that excludes it. */
 int scope_find(struct scope *scope, const struct search_entry *entry,
     struct scope_hit *out_hit, struct err *err) ERR_WUR;
+/* The DN of the group that it is a member of, for the caller to free; NULL: of
+ * none. */
+int scope_hit_group(
+    const struct scope_hit *hit, char **out_dn, struct err *err) ERR_WUR;
 /* Reads these objects whole; fn gets those that belong. The others, and those
  * that do not exist, are not given. */
 int scope_read_ids(struct scope *scope, const struct id *ids, size_t count,

@@ -107,10 +107,9 @@ members_key(const struct scope_from *from, char key[MEMBERS_KEY_SIZE])
 static int
 members_check(struct scope *s, size_t index, struct err *err)
 {
-	struct collect_ids changed = {.list = NULL};
 	char key[MEMBERS_KEY_SIZE], text[1024];
 	size_t before = 0;
-	int rc = 0;
+	int rc;
 
 	/* Who only looks is told what there is. */
 	if (s->options.wide || s->options.repin ||
@@ -119,8 +118,7 @@ members_check(struct scope *s, size_t index, struct err *err)
 		s->list[index].base->object == NULL))
 		return 0;
 	members_key(&s->list[index], key);
-	rc = groups_changed(s->groups, index, key, &changed, &before, err);
-	collect_ids_fini(&changed);
+	rc = groups_before(s->groups, key, &before, err);
 	if (rc < 0 || before == 0)
 		return rc;
 	return err_set(err, ERR_CONFIG,
@@ -164,16 +162,17 @@ scope_expand_again(struct scope *s, struct err *err)
 }
 
 int
-scope_members_changed(struct scope *s, struct collect_ids *out, struct err *err)
+scope_members_changed(
+    struct scope *s, replica_id_fn *fn, void *arg, struct err *err)
 {
+	const struct groups_change change = {fn, arg};
 	char key[MEMBERS_KEY_SIZE];
-	size_t before;
 
 	for (size_t i = 0; s->groups != NULL && i < s->count; i++) {
 		if (!from_expands(&s->list[i]))
 			continue;
 		members_key(&s->list[i], key);
-		if (groups_changed(s->groups, i, key, out, &before, err) < 0)
+		if (groups_changed(s->groups, i, key, &change, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -214,11 +213,8 @@ scope_refused(const struct scope *s)
 size_t
 scope_members_count(const struct scope *s, const struct scope_from *from)
 {
-	size_t count = 0;
-
-	if (s->groups != NULL)
-		(void)groups_list(s->groups, from_index(s, from), &count);
-	return count;
+	return s->groups == NULL ? 0
+				 : groups_count(s->groups, from_index(s, from));
 }
 
 bool
@@ -234,21 +230,22 @@ scope_members_only(const struct scope *s, const struct scope_from *from,
 	       kind == GALR__KIND__KIND_DYNAMIC_GROUP;
 }
 
-/* In which reading it is a member; NULL: in none. */
-static const struct groups *
+/* In which reading is it a member? 1, 0 in none, -1. */
+static int
 member_get(const struct scope *s, size_t index, const struct id *id,
-    const struct groups_member **out_member)
+    const struct groups **out_groups, struct groups_member *out_member,
+    struct err *err)
 {
 	const struct groups *readings[] = {s->groups, s->again};
+	int rc = 0;
 
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; rc == 0 && i < 2; i++) {
 		if (readings[i] == NULL)
 			continue;
-		*out_member = groups_find(readings[i], index, id);
-		if (*out_member != NULL)
-			return readings[i];
+		*out_groups = readings[i];
+		rc = groups_find(readings[i], index, id, out_member, err);
 	}
-	return NULL;
+	return rc;
 }
 
 int
@@ -256,35 +253,51 @@ scope_member_find(struct scope *s, const struct scope_from *from,
     const struct search_entry *entry, struct scope_hit *out_hit,
     struct err *err)
 {
-	const struct groups_member *member;
+	struct groups_member member;
 	const struct groups *groups;
 	size_t index = from_index(s, from);
 	struct id id;
+	int rc;
 
 	if (s->again == NULL && scope_members_count(s, from) == 0)
 		return 0;
 	if (dialect_entry_id(s->options.dialect, entry, &id, err) < 0)
 		return -1;
-	groups = member_get(s, index, &id, &member);
-	if (groups == NULL)
-		return 0;
+	rc = member_get(s, index, &id, &groups, &member, err);
+	if (rc <= 0)
+		return rc;
 	*out_hit = (struct scope_hit){.from = index,
 	    .excluded = scope_is_excluded(from, entry->dn),
 	    .members_only =
-		member->expanded && from->base->groups == EXPORT_GROUPS_MEMBERS,
-	    .group = groups_via(groups, member)};
+		member.expanded && from->base->groups == EXPORT_GROUPS_MEMBERS,
+	    .groups = groups,
+	    .via = member.via};
 	return 1;
 }
 
-static bool
-is_outside(const struct scope *s, const struct id *id)
+int
+scope_hit_group(const struct scope_hit *hit, char **out_dn, struct err *err)
 {
-	const struct groups_member *member;
+	*out_dn = NULL;
+	return hit->groups == NULL
+		   ? 0
+		   : groups_via(hit->groups, hit->via, out_dn, err);
+}
 
-	for (size_t i = 0; i < s->count; i++)
-		if (member_get(s, i, id, &member) != NULL && member->outside)
-			return true;
-	return false;
+/* 1, 0, -1. */
+static int
+is_outside(const struct scope *s, const struct id *id, struct err *err)
+{
+	struct groups_member member;
+	const struct groups *groups;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < s->count; i++) {
+		rc = member_get(s, i, id, &groups, &member, err);
+		if (rc > 0)
+			rc = member.outside;
+	}
+	return rc;
 }
 
 int
@@ -292,36 +305,65 @@ scope_outside_read(struct scope_reader *reader, const struct id *ids,
     size_t count, const char *const *attributes, struct err *err)
 {
 	struct collect_ids outside = {.list = NULL};
-	int rc;
+	int rc = 0;
 
-	for (size_t i = 0; reader->scope->groups != NULL && i < count; i++)
-		if (is_outside(reader->scope, &ids[i]))
+	for (size_t i = 0;
+	     rc >= 0 && reader->scope->groups != NULL && i < count; i++) {
+		rc = is_outside(reader->scope, &ids[i], err);
+		if (rc > 0)
 			collect_ids_add(&outside, &ids[i]);
+	}
 	reader->outside = true;
-	rc = scope_batches_read(
-	    reader, outside.list, outside.count, attributes, err);
+	if (rc >= 0)
+		rc = scope_batches_read(
+		    reader, outside.list, outside.count, attributes, err);
 	collect_ids_fini(&outside);
 	return rc;
 }
 
+/* Members that are read together. */
+struct batch {
+	struct scope_reader *reader;
+	const char *const *attributes;
+	struct id ids[MEMBERS_AT_ONCE];
+	size_t count;
+};
+
+static int
+batch_read(struct batch *b, struct err *err)
+{
+	size_t n = b->count;
+
+	b->count = 0;
+	return scope_batches_read(b->reader, b->ids, n, b->attributes, err);
+}
+
+static int
+batch_add(void *arg, const struct groups_member *member, struct err *err)
+{
+	struct batch *b = arg;
+
+	if (member->outside != b->reader->outside)
+		return 0;
+	b->ids[b->count++] = member->id;
+	return b->count < MEMBERS_AT_ONCE ? 0 : batch_read(b, err);
+}
+
 /* Members in the domains that are read, or in those that are not. */
 static int
-members_read(struct scope_reader *reader, const struct groups_member *list,
-    size_t count, const char *const *attributes, struct err *err)
+members_read(
+    struct scope_reader *reader, const char *const *attributes, struct err *err)
 {
-	struct id *ids = mem_calloc(MEMBERS_AT_ONCE, sizeof(*ids));
-	size_t i = 0;
-	int rc = 0;
+	struct batch *b = mem_calloc(1, sizeof(*b));
+	int rc;
 
-	while (rc == 0 && i < count) {
-		size_t n = 0;
-
-		for (; n < MEMBERS_AT_ONCE && i < count; i++)
-			if (list[i].outside == reader->outside)
-				ids[n++] = list[i].id;
-		rc = scope_batches_read(reader, ids, n, attributes, err);
-	}
-	free(ids);
+	b->reader = reader;
+	b->attributes = attributes;
+	rc = groups_each(reader->scope->groups,
+	    from_index(reader->scope, reader->from), batch_add, b, err);
+	if (rc == 0)
+		rc = batch_read(b, err);
+	free(b);
 	return rc;
 }
 
@@ -331,16 +373,13 @@ scope_members_read(struct scope *s, const struct scope_from *from,
 {
 	struct scope_reader reader = {
 	    .scope = s, .from = from, .members = true, .fn = fn, .arg = arg};
-	const struct groups_member *list;
-	size_t count;
 	int rc;
 
 	if (s->groups == NULL)
 		return 0;
-	list = groups_list(s->groups, from_index(s, from), &count);
-	rc = members_read(&reader, list, count, attributes, err);
+	rc = members_read(&reader, attributes, err);
 	if (rc != 0)
 		return rc;
 	reader.outside = true;
-	return members_read(&reader, list, count, attributes, err);
+	return members_read(&reader, attributes, err);
 }

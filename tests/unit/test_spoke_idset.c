@@ -20,7 +20,7 @@
 #define LARGE (4 * IDSET_MEMORY)
 #define MANY 300000
 /* Table, filter, cache and a sorted copy of the table. */
-#define MEMORY_MAX ((size_t)5 << 19)
+#define MEMORY_MAX ((size_t)3 << 20)
 
 static uint64_t random_state;
 
@@ -60,7 +60,8 @@ id_of(uint32_t n, bool clock)
 struct model {
 	bool clock;
 	uint32_t universe;
-	uint8_t there[LARGE], value[LARGE];
+	uint8_t there[LARGE];
+	uint64_t value[LARGE];
 	struct idset *set;
 	struct id last;
 	uint64_t count, told;
@@ -69,7 +70,7 @@ struct model {
 static struct model model;
 
 static int
-check_one(void *arg, const struct id *id, uint8_t value, struct err *err)
+check_one(void *arg, const struct id *id, uint64_t value, struct err *err)
 {
 	struct model *m = arg;
 
@@ -93,7 +94,7 @@ static void
 check_get(uint32_t n)
 {
 	struct id id = id_of(n, model.clock);
-	uint8_t value = 99;
+	uint64_t value = 99;
 	int rc = idset_get(model.set, &id, &value, &fixture_err);
 
 	assert_int_equal(rc, model.there[n]);
@@ -123,7 +124,7 @@ step(void)
 	}
 	model.count += !model.there[n];
 	model.there[n] = 1;
-	model.value[n] = (uint8_t)random_below(256);
+	model.value[n] = random_below(256) == 0 ? INT64_MAX : random_below(999);
 	OK(idset_put(model.set, &id, model.value[n], &fixture_err));
 }
 
@@ -192,13 +193,13 @@ test_edge(void **state)
 	for (uint32_t n = 0; n < IDSET_MEMORY + 2; n++) {
 		struct id id = id_of(n, true);
 
-		for (uint8_t twice = 1; twice <= 2; twice++)
+		for (uint64_t twice = 1; twice <= 2; twice++)
 			OK(idset_put(set, &id, twice, &fixture_err));
 		assert_int_equal(idset_count(set), n + 1);
 	}
 	for (uint32_t n = 0; n < IDSET_MEMORY + 2; n++) {
 		struct id id = id_of(n, true);
-		uint8_t value;
+		uint64_t value;
 
 		assert_int_equal(idset_get(set, &id, &value, &fixture_err), 1);
 		assert_int_equal(value, 2);
@@ -210,7 +211,7 @@ test_edge(void **state)
 /* Puts what stands above and below while it is told, as settling managers
  * does. */
 static int
-put_more(void *arg, const struct id *id, uint8_t value, struct err *err)
+put_more(void *arg, const struct id *id, uint64_t value, struct err *err)
 {
 	struct model *m = arg;
 	struct id more = id_of(LARGE + (uint32_t)m->told, false);
@@ -242,7 +243,7 @@ test_put_meanwhile(void **state)
 		assert_true(model.told >= counts[i]);
 		for (uint32_t n = 0; n < counts[i]; n++) {
 			struct id id = id_of(n, false);
-			uint8_t value;
+			uint64_t value;
 
 			OK(idset_get(set, &id, &value, &fixture_err));
 			assert_int_equal(value, 8);
@@ -253,13 +254,15 @@ test_put_meanwhile(void **state)
 }
 
 static int
-stop_at_ten(void *arg, const struct id *id, uint8_t value, struct err *err)
+stop_at_ten(void *arg, const struct id *id, uint64_t value, struct err *err)
 {
 	unsigned *told = arg;
 
 	(void)id;
 	(void)value;
-	return ++*told < 10 ? 0 : err_set(err, ERR_BAD_DATA, "ten");
+	if (++*told < 10)
+		return 0;
+	return *told == 10 ? 1 : err_set(err, ERR_BAD_DATA, "eleven");
 }
 
 static void
@@ -277,9 +280,11 @@ test_stop(void **state)
 		if (n == 100 || n == LARGE - 1) {
 			told = 0;
 			assert_int_equal(
-			    idset_each(set, stop_at_ten, &told, &err), -1);
+			    idset_each(set, stop_at_ten, &told, &err), 1);
 			assert_int_equal(told, 10);
-			assert_string_equal(err.message, "ten");
+			assert_int_equal(
+			    idset_each(set, stop_at_ten, &told, &err), -1);
+			assert_string_equal(err.message, "eleven");
 		}
 	}
 	idset_free(set);
@@ -316,7 +321,7 @@ fill(void)
 {
 	struct idset *set = idset_new();
 	struct err err = {0};
-	uint8_t value;
+	uint64_t value;
 	int rc = 0;
 
 	for (uint32_t n = 0; rc == 0 && n < MANY; n++) {
