@@ -2,8 +2,8 @@
 because of that, and whoever leaves or goes still does."""
 
 import pytest
-from test_groups import (GLOBAL, SECURITY, Chosen, group, inet, members,
-                         names_group, source, user)
+from group_source import (GLOBAL, SECURITY, Chosen, group, inet, members,
+                          names_group, source, user)
 from testbed import slapd
 
 MEMBER = 'bf9679c0-0de6-11d0-a285-00aa003049e2'

@@ -4,9 +4,9 @@ all the time, and is not deleted."""
 import os
 
 import pytest
+from group_source import (Chosen, group, inet, members, names_group, source,
+                          user)
 from test_collect_faults import Trap, private
-from test_groups import (Chosen, group, inet, members, names_group, source,
-                         user)
 
 CROWD = 120
 PEOPLE = ('anna', 'bert', 'carl', 'dora')

@@ -11,8 +11,8 @@ from test_references import (ALONG, MANAGER, MEMBERS, Stream, ad, company,
 
 KIND, SOURCE_DN, TYPE, ATTRIBUTES = 1, 2, 3, 4
 KINDS = {1: 'user', 2: 'contact', 3: 'group'}
+assert company  # a fixture
 PHOTO = b'\xff\xd8\xff\xe0' + bytes(range(256))
-company = company       # a fixture
 
 
 def explain(c, mail, *more, expect=0):

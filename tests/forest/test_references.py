@@ -7,8 +7,8 @@ import subprocess
 
 import ldap
 import pytest
+from group_source import in_catalogue, user
 from test_collect import PROBE, Editor, Source, random_edits
-from test_groups import in_catalogue, user
 from testbed.reader import Reader, domain, ou
 
 MANAGER, MEMBERS, ALONG = 5, 6, 7
