@@ -43,7 +43,7 @@ conf_check_dn(const struct conf_row *row, const void *field, struct err *err)
 	buf_init(&buf, 16 * 1024);
 	rc = dn_normalize(dn, &buf, &own);
 	buf_fini(&buf);
-	if (rc < 0)
+	if (rc < 0 || dn[strspn(dn, " ")] == '\0')
 		return err_set(err, ERR_CONFIG,
 		    "is no distinguished name such as OU=Staff,DC=north,"
 		    "DC=example");

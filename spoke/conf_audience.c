@@ -12,7 +12,10 @@ check_member(const char *name, struct err *err)
 {
 	if (registry_name_valid(name))
 		return 0;
-	return err_set(err, ERR_CONFIG, "\"%s\" is no member name", name);
+	return err_set(err, ERR_CONFIG, "\"%s\" is no member name%s", name,
+	    strcmp(name, "*") == 0
+		? ": all members receive what names no audience"
+		: "");
 }
 
 static int

@@ -98,6 +98,10 @@ complete_base(void *group, struct err *err)
 	if (b->search != NULL && b->search[strspn(b->search, " ")] == '\0')
 		return err_set(
 		    err, ERR_CONFIG, "search is empty; \"*\" finds everything");
+	for (size_t i = 0; i < b->exclude_count; i++)
+		if (check_place(NULL, &b->exclude[i], err) < 0)
+			return err_prepend(
+			    err, "exclude \"%s\"", b->exclude[i]);
 	if (b->filter != NULL && !filter_closed(b->filter))
 		return err_set(err, ERR_CONFIG,
 		    "filter must be one LDAP filter in parentheses, such as "

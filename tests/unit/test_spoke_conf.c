@@ -264,6 +264,9 @@ test_what_from_says(void **state)
 	struct err err;
 
 	(void)state;
+	refused_from("ou = \"\";", "is no distinguished name");
+	refused_from("ou = \"ou=x,dc=y\"; exclude = [ \"ou=a,dc=y\", \"a\" ];",
+	    "exclude \"a\": is no distinguished name");
 	refused_from("", "exactly one");
 	refused_from("ou = \"OU=A\"; search = \"a\";", "exactly one");
 	refused_from("ou = \"OU=A\"; kinds = [ \"user\" ];", "kinds belongs");
@@ -383,6 +386,7 @@ test_audience_of_groups(void **state)
 	    EUROPE, "\"@asia\"", "there is no group \"asia\": name it in");
 	refused_audience(EUROPE, "\"@\"", "there is no group");
 	refused_audience("", "\"no one\"", "\"no one\" is no member name");
+	refused_audience("", "\"*\"", "what names no audience");
 	refused_audience("", "", "audience");
 	refused_audience(
 	    "member_groups = ( { name = \"a\"; members = [ ]; } );", "\"@a\"",
