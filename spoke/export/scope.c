@@ -5,7 +5,6 @@
 #include "common/ldap/dn.h"
 #include "spoke/export/filter.h"
 
-#define SCOPE_FILTER_MAX (64 * 1024)
 #define SCOPE_IDS_AT_ONCE 100
 
 static const char *const no_attributes[] = {"1.1", NULL};
@@ -259,154 +258,6 @@ scope_asks_links(const struct scope *s)
 	return false;
 }
 
-/* --- does it belong? --- */
-
-bool
-scope_is_excluded(const struct scope_from *from, const char *dn)
-{
-	for (size_t i = 0; i < from->base->exclude_count; i++) {
-		const char *now = from->excludes[i].dn;
-
-		if ((now != NULL && dn_is_below(dn, now, true)) ||
-		    dn_is_below(dn, from->base->exclude[i], true))
-			return true;
-	}
-	return false;
-}
-
-bool
-scope_excludes(const struct scope *s, const char *dn)
-{
-	for (size_t i = 0; i < s->count; i++)
-		if (scope_is_excluded(&s->list[i], dn))
-			return true;
-	return false;
-}
-
-/* Sub-OUs only: not the OU itself, nor what is directly in it. */
-static bool
-is_above(const struct scope_from *from, const char *dn)
-{
-	return from->base->scope == EXPORT_SUB_OUS &&
-	       (dn_equal(dn, from->place.dn) ||
-		   dn_equal(dn_parent(dn), from->place.dn));
-}
-
-static bool
-in_place(const struct scope_from *from, const char *dn)
-{
-	const char *place = from->place.dn;
-
-	if (from->base->object != NULL)
-		return dn_equal(dn, place);
-	if (from->base->scope == EXPORT_THIS_OU)
-		return dn_equal(dn_parent(dn), place);
-	return dn_is_below(dn, place, true);
-}
-
-static int
-one_found(void *arg, const struct scope_hit *hit,
-    const struct search_entry *entry, struct err *err)
-{
-	(void)hit;
-	(void)entry;
-	(void)err;
-	*(bool *)arg = true;
-	return 0;
-}
-
-/* Does its search find the entry? By id: it may have moved on meanwhile. 1, 0,
- * -1. */
-static int
-search_has(struct scope *s, const struct scope_from *from,
-    const struct search_entry *entry, struct err *err)
-{
-	struct scope_search search = {
-	    .scope = SEARCH_SUBTREE, .attributes = no_attributes};
-	size_t context = forest_find(s->options.forest, entry->dn);
-	struct buf filter;
-	struct id id;
-	bool found = false;
-	int rc;
-
-	/* Only groups lead out of what is read. */
-	if (from->filter == NULL || context == FOREST_NONE)
-		return 0;
-	if (dialect_entry_id(s->options.dialect, entry, &id, err) < 0)
-		return -1;
-	buf_init(&filter, SCOPE_FILTER_MAX);
-	buf_add_str(&filter, "(&");
-	dialect_id_filter(s->options.dialect, &id, &filter);
-	buf_addf(&filter, "%s)", from->filter);
-	rc = buf_check(&filter, "filter", err);
-	search.base = forest_dn(s->options.forest, context);
-	search.filter = buf_cstr(&filter);
-	if (rc == 0)
-		rc = scope_search(s, &search, one_found, &found, err);
-	buf_fini(&filter);
-	return rc < 0 ? -1 : found;
-}
-
-/* 1 it does, 0 not, -1. */
-static int
-from_has(struct scope *s, const struct scope_from *from,
-    const struct search_entry *entry, struct err *err)
-{
-	if (from->base->ou != NULL || from->base->object != NULL)
-		return from->place.dn != NULL && in_place(from, entry->dn);
-	for (size_t i = 0; i < from->container_count; i++)
-		if (dn_is_below(entry->dn, from->containers[i], true))
-			return 1;
-	return search_has(s, from, entry, err);
-}
-
-/* How an entry that this one of `from` finds stands to it. */
-static struct scope_hit
-place_hit(const struct scope *s, const struct scope_from *from,
-    const struct search_entry *entry)
-{
-	return (struct scope_hit){.from = (size_t)(from - s->list),
-	    .excluded =
-		scope_is_excluded(from, entry->dn) || is_above(from, entry->dn),
-	    .members_only = scope_members_only(s, from, entry)};
-}
-
-/* The better of two answers to whether it goes out. */
-static unsigned
-hit_rank(const struct scope_hit *hit)
-{
-	return hit->excluded ? 1 : hit->members_only ? 2 : 3;
-}
-
-int
-scope_find(struct scope *s, const struct search_entry *entry,
-    struct scope_hit *out_hit, struct err *err)
-{
-	unsigned best = 0;
-
-	for (size_t i = 0; i < s->count && best < 3; i++) {
-		const struct scope_from *from = &s->list[i];
-		struct scope_hit hit;
-		int rc = from_has(s, from, entry, err);
-
-		if (rc < 0)
-			return -1;
-		hit = place_hit(s, from, entry);
-		if (rc == 1 && hit_rank(&hit) > best) {
-			best = hit_rank(&hit);
-			*out_hit = hit;
-		}
-		rc = scope_member_find(s, from, entry, &hit, err);
-		if (rc < 0)
-			return -1;
-		if (rc == 1 && hit_rank(&hit) > best) {
-			best = hit_rank(&hit);
-			*out_hit = hit;
-		}
-	}
-	return best > 0;
-}
-
 /* --- reading --- */
 
 static int
@@ -421,7 +272,7 @@ reader_take(void *arg, const struct scope_hit *none,
 	if (r->any)
 		return r->fn(r->arg, NULL, entry, err);
 	if (r->from != NULL && !r->members) {
-		hit = place_hit(r->scope, r->from, entry);
+		hit = scope_place_hit(r->scope, r->from, entry);
 	} else {
 		rc = r->from == NULL ? scope_find(r->scope, entry, &hit, err)
 				     : scope_member_find(

@@ -1,5 +1,5 @@
-/* Shared by scope.c (what belongs), scope_pin.c (where it is) and
- * scope_groups.c (whose member it is). */
+/* Shared by scope.c (what is read), scope_find.c (what belongs), scope_pin.c
+ * (where it is) and scope_groups.c (whose member it is). */
 #ifndef SPOKE_EXPORT_SCOPE_INTERNAL_H
 #define SPOKE_EXPORT_SCOPE_INTERNAL_H
 
@@ -9,6 +9,7 @@
 
 #define SCOPE_ARENA_MAX (4 * 1024 * 1024)
 #define SCOPE_REFERRALS_MAX 16
+#define SCOPE_FILTER_MAX (64 * 1024)
 
 struct scope_place {
 	char *dn; /* now; NULL: it does not exist */
@@ -95,6 +96,10 @@ int scope_batches_read(struct scope_reader *reader, const struct id *ids,
  * one that was made anew, or that the account no longer sees, lets nothing
  * out. */
 bool scope_is_excluded(const struct scope_from *from, const char *dn);
+
+/* How an entry that this one of `from` finds stands to it. */
+struct scope_hit scope_place_hit(const struct scope *scope,
+    const struct scope_from *from, const struct search_entry *entry);
 
 /* --- scope_groups.c --- */
 
