@@ -145,7 +145,11 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 		return 0;
 	if (base->object != NULL) {
 		s->missing++;
-		log_warn("a single object does not exist object=\"%s\"",
+		log_warn("a single object does not exist%s object=\"%s\"",
+		    from->place.taken
+			? " any more; if the one that has its name now is "
+			  "meant, run once with --allow-empty"
+			: "",
 		    base->object);
 		return 0;
 	}

@@ -17,6 +17,7 @@ struct scope_place {
 	bool pinned; /* a former run saw it */
 	/* Another that was made under its name stands for it. */
 	bool by_name;
+	bool taken; /* its name is another's now */
 };
 
 struct scope_from {

@@ -269,6 +269,7 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 	/* Made anew under the old name. */
 	if (rc == 1 && (s->options.repin || place->by_name))
 		return place_set(place, &id, dn);
+	place->taken = rc == 1;
 	free(dn);
 	return 0;
 }

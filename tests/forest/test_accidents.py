@@ -50,6 +50,26 @@ def test_an_excluded_place_that_is_made_anew_stays_excluded(east, tmp_path):
     assert reader.read('full')['count'] == 7
 
 
+def test_a_single_object_that_is_made_anew(east, tmp_path):
+    """Another under its name is another, until somebody says who is meant."""
+    alone = person(east, 100, east.base)
+    reader = Reader(tmp_path, east)
+    reader.policy('object = "%s";' % alone)
+    assert reader.read()['count'] == 1
+    east.delete(alone)
+    try:
+        assert reader.read()['deleted'] == 1
+        assert 'does not exist object=' in reader.log
+        person(east, 100, east.base, title='Another')
+        assert reader.read()['count'] == 0
+        assert '--allow-empty' in reader.log
+        assert reader.read('empty')['count'] == 1
+        assert reader.read('full')['count'] == 1
+        assert 'does not exist' not in reader.log
+    finally:
+        east.delete(alone)
+
+
 def test_names_as_the_server_takes_them(east, tmp_path):
     """Blanks and capitals of a place's name as somebody typed them, and
     people whose names have several parts: nobody leaves an excluded place,
