@@ -311,3 +311,16 @@ group_read(const struct group_source *source, group_fn *fn, void *arg,
 	}
 	return rc;
 }
+
+int
+group_read_primary(const struct group_source *source,
+    const struct search_entry *entry, group_fn *fn, void *arg, struct err *err)
+{
+	const struct group_reading reading = {source, fn, arg};
+	struct session *session;
+	int rc = source->session(source->arg, source->dn, false, &session, err);
+
+	if (rc > 0)
+		rc = members_primary(&reading, session, entry, err);
+	return rc < 0 ? err_prepend(err, "members of \"%s\"", source->dn) : 0;
+}

@@ -46,4 +46,12 @@ struct group_told {
 int group_read(const struct group_source *source, group_fn *fn, void *arg,
     struct group_told *out_told, struct err *err) ERR_WUR;
 
+/* Active Directory: calls fn for those who have the group as their primary one,
+ * whom it names nowhere. entry: the group with objectSid and groupType. Asks
+ * nothing when it is no security group, or when no server that is read holds
+ * it. */
+int group_read_primary(const struct group_source *source,
+    const struct search_entry *entry, group_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
+
 #endif

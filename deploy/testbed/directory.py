@@ -129,11 +129,20 @@ class Directory:
         return rows[0][1]
 
     def empty(self, unit):
-        """Delete everything beneath unit, children first."""
-        found = self.search(unit, attributes=['1.1'])
-        for dn in sorted(found, key=len, reverse=True):
-            if dn.lower() != unit.lower():
-                self.link.delete_s(dn)
+        """Delete everything beneath unit, children first; a group that is
+        somebody's primary one only goes after him."""
+        found = [dn for dn in self.search(unit, attributes=['1.1'])
+                 if dn.lower() != unit.lower()]
+        while found:
+            left = []
+            for dn in sorted(found, key=len, reverse=True):
+                try:
+                    self.link.delete_s(dn)
+                except (ldap.ALREADY_EXISTS, ldap.NOT_ALLOWED_ON_NONLEAF):
+                    left.append(dn)
+                    if len(left) == len(found):
+                        raise
+            found = left
 
     def reset(self):
         """Staff and Partners without entries, and no other unit: what an

@@ -11,7 +11,7 @@
 #include "spoke/store.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
-#define COLLECT_SHAPE_VERSION "3"
+#define COLLECT_SHAPE_VERSION "4"
 
 #define COLLECT_NOTE_READ "read-at"
 #define COLLECT_NOTE_POLICY "policy"

@@ -199,6 +199,10 @@ references_read(const struct inquiry *q, const struct shape_case *question,
 		return -1;
 	*out_has_members = references_member_names(
 	    q->policy, question->object.kind, question->entry, &names);
+	if (*out_has_members &&
+	    references_primary_read(q->forest, q->conf->directory.page_size,
+		question->entry, members, err) < 0)
+		return -1;
 	return names == NULL ? 0
 			     : ids_read(q, names->values, names->value_count,
 				   members, err);

@@ -10,6 +10,8 @@
 #include "spoke/export/stages.h"
 
 #define REFERENCES_ARENA_MAX ((size_t)64 << 20)
+/* Primary groups of touched people. */
+#define REFERENCES_PRIMARY_MAX ((size_t)1 << 20)
 /* Objects that wait for their managers' names to be resolved. */
 #define QUEUE_NAMES 100
 #define QUEUE_BYTES ((size_t)4 << 20)
@@ -72,6 +74,12 @@ references_names(enum dialect_kind kind, const struct export_policy *policy,
 	if (references_memberships(policy)) {
 		out_names[n++] = "member";
 		out_names[n++] = ad ? "hideDLMembership" : "uniqueMember";
+		/* Who has which group as primary one. */
+		if (ad) {
+			out_names[n++] = "objectSid";
+			out_names[n++] = "groupType";
+			out_names[n++] = "primaryGroupID";
+		}
 	}
 	return n;
 }
@@ -96,6 +104,7 @@ references_new(struct collector *c)
 	r->spare = arena_new(LIMIT_OBJECT_UNPACK_BYTES);
 	buf_init(&r->body, LIMIT_OBJECT_BYTES);
 	buf_init(&r->members, REFERENCES_ARENA_MAX);
+	buf_init(&r->primary, REFERENCES_PRIMARY_MAX);
 	r->predicts = !r->first;
 	if (reference_is_extended(c->dialect))
 		return r;
@@ -119,6 +128,7 @@ references_free(struct references *r)
 	arena_free(r->spare);
 	buf_fini(&r->body);
 	buf_fini(&r->members);
+	buf_fini(&r->primary);
 	db_close(r->predicted);
 	free(r);
 }
@@ -173,33 +183,62 @@ names_resolve(struct references *r, const struct slice *names, size_t count,
 	return rc;
 }
 
-/* 1: a value without an id would make a shorter list. */
+/* Of those whom the group names; 1: a value without an id would make a shorter
+ * list. */
 static int
-members_read(struct collector *c, const struct id *id,
-    const struct search_attribute *a, struct raw *raw, struct err *cause,
+members_resolve(struct collector *c, const struct id *id,
+    const struct search_attribute *a, struct id *out, struct err *cause,
     struct err *err)
 {
 	struct references *r = c->references;
-	size_t count = a == NULL ? 0 : a->value_count;
 
-	raw->members = arena_calloc(r->arena, count + 1, sizeof(struct id));
-	if (raw->members == NULL) {
-		(void)err_set(cause, ERR_LIMIT, "too many members");
-		return 1;
-	}
-	if (r->cache != NULL && count > 0 &&
-	    (references_predict_members(c, id, err) < 0 ||
-		names_resolve(r, a->values, count, raw->members, err) < 0))
-		return -1;
-	for (size_t i = 0; r->cache == NULL && i < count; i++)
-		if (!reference_id(c->dialect, a->values[i], &raw->members[i])) {
+	if (r->cache != NULL)
+		return references_predict_members(c, id, err) < 0
+			   ? -1
+			   : names_resolve(
+				 r, a->values, a->value_count, out, err);
+	for (size_t i = 0; i < a->value_count; i++)
+		if (!reference_id(c->dialect, a->values[i], &out[i])) {
 			(void)err_set(cause, ERR_BAD_DATA,
 			    "a member came without its GUID");
 			return 1;
 		}
-	raw->member_count = ids_sort(raw->members, count);
-	raw->has_members = true;
 	return 0;
+}
+
+/* As members_resolve(), with those whom it does not name. */
+static int
+members_read(struct collector *c, const struct id *id,
+    const struct search_entry *entry, const struct search_attribute *a,
+    struct raw *raw, struct err *cause, struct err *err)
+{
+	struct references *r = c->references;
+	size_t count = a == NULL ? 0 : a->value_count;
+	struct collect_ids primary = {.list = NULL};
+	enum stage before = stages_enter(STAGE_RECEIVE);
+	int rc = references_primary_read(c->forest,
+	    c->options->conf->directory.page_size, entry, &primary, err);
+
+	(void)stages_enter(before);
+	if (rc < 0)
+		goto out;
+	raw->members = arena_calloc(
+	    r->arena, count + primary.count + 1, sizeof(struct id));
+	if (raw->members == NULL) {
+		(void)err_set(cause, ERR_LIMIT, "too many members");
+		rc = 1;
+		goto out;
+	}
+	if (a != NULL)
+		rc = members_resolve(c, id, a, raw->members, cause, err);
+	for (size_t i = 0; i < primary.count; i++)
+		raw->members[count++] = primary.list[i];
+	if (rc == 0)
+		raw->member_count = ids_sort(raw->members, count);
+	raw->has_members = rc == 0;
+out:
+	collect_ids_fini(&primary);
+	return rc;
 }
 
 bool
@@ -238,7 +277,7 @@ raw_read(struct collector *c, const struct id *id, Galr__Kind kind,
 	if (c->intake == NULL ||
 	    !references_member_names(c->policy, kind, entry, &members))
 		return 0;
-	return members_read(c, id, members, raw, cause, err);
+	return members_read(c, id, entry, members, raw, cause, err);
 }
 
 /* --- whether they are in the stream --- */
@@ -462,7 +501,8 @@ references_put(struct collector *c, const struct id *id, struct object *object,
 	rc = raw_read(c, id, object->kind, entry, &raw, cause, err);
 	if (rc != 0)
 		return rc;
-	if (manager_known(c, id, &raw, err) < 0)
+	if (manager_known(c, id, &raw, err) < 0 ||
+	    references_primary_note(c, id, entry, err) < 0)
 		return -1;
 	if (raw.manager_name.len > 0 && !raw.has_manager) {
 		out->manager = id;

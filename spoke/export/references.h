@@ -22,9 +22,10 @@
 
 struct collector;
 struct collect_ids;
+struct forest;
 struct references;
 
-#define REFERENCES_NAMES_MAX 4
+#define REFERENCES_NAMES_MAX 6
 
 bool references_managers(const struct export_policy *policy);
 bool references_memberships(const struct export_policy *policy);
@@ -48,6 +49,11 @@ void references_free(struct references *r);
 int references_put(struct collector *c, const struct id *id,
     struct object *object, const struct search_entry *entry,
     struct err *out_cause, struct err *err) ERR_WUR;
+/* Adds those who have that group as their primary one, whom it does not name;
+ * the entry was read with references_names(). On OpenLDAP nobody has. */
+int references_primary_read(struct forest *forest, unsigned page_size,
+    const struct search_entry *entry, struct collect_ids *out,
+    struct err *err) ERR_WUR;
 
 /* Before a whole reading. */
 void references_begin_whole(struct collector *c);

@@ -26,6 +26,7 @@ struct references {
 	struct buf body, members; /* of an object that is amended */
 	struct arena *arena, *spare;
 	uint64_t unresolved; /* managers without a GUID */
+	struct buf primary;  /* see references_primary.c */
 };
 
 /* Notes that bodies are made as if this one were in the stream, or not. */
@@ -45,6 +46,15 @@ int references_flush(struct collector *c, struct err *err) ERR_WUR;
 /* Of these sorted ids those in the stream; into out, which has room for all. */
 int references_filter(struct collector *c, const struct id *ids, size_t count,
     struct id *out, size_t *out_count, struct err *err) ERR_WUR;
+
+/* --- references_primary.c --- */
+
+/* A touched person: one who is new has a primary group that nobody touched. */
+int references_primary_note(struct collector *c, const struct id *id,
+    const struct search_entry *entry, struct err *err) ERR_WUR;
+/* Reads these groups again that are in the stream. */
+int references_primary_settle(struct collector *c,
+    const struct collect_ids *touched, struct err *err) ERR_WUR;
 
 /* Is one of these raw members in the sorted set? */
 bool references_name(struct slice members, const struct collect_ids *ids);

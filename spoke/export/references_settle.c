@@ -373,6 +373,8 @@ references_settle_touched(
 	if (c->references != NULL) {
 		rc = references_flush(c, err);
 		if (rc == 0)
+			rc = references_primary_settle(c, touched, err);
+		if (rc == 0)
 			rc = wanted_find(c, touched, wanted, err);
 		if (rc == 0)
 			rc = orphans_delete(c, touched, err);

@@ -85,7 +85,11 @@ def office(c):
     c.person('Second', manager=shy)
     c.person('Third', manager=first, description='closed \u202e\u0085')
     group(c, 'Inner', [first, boss, shy])
-    group(c, 'Outer', ['CN=Inner,' + d.staff, first, top])
+    outer = group(c, 'Outer', ['CN=Inner,' + d.staff, first, top], **(
+        {'groupType': '-2147483640'} if ad(d) else {}))
+    if ad(d):   # whom the group does not name any more
+        d.modify(first, primaryGroupID=int.from_bytes(
+            d.read(outer, ['objectSid'])['objectSid'][0][-4:], 'little'))
 
 
 @pytest.fixture(params=['ad', 'openldap'])

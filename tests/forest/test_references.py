@@ -316,6 +316,48 @@ def test_memberships(anywhere):
         assert c.same().members('Outer') == ['Three']
 
 
+def test_members_by_their_primary_group(company):
+    """Whom the group does not name, also when one is made anew."""
+    c = company()
+    d = c.directory
+    one, two = (c.person(n) for n in ('One', 'Two'))
+    first = group(c, 'First', [one, two], groupType='-2147483646')
+    everybody = 'CN=Domain Users,CN=Users,' + d.base
+    d.modify(everybody, mail='all@north.example', mailNickname='all',
+             proxyAddresses=['SMTP:all@north.example'])
+    try:
+        with open(os.path.join(c.home, 'policies.d', 'staff.conf')) as f:
+            text = f.read()
+        with open(os.path.join(c.home, 'policies.d', 'staff.conf'),
+                  'w') as out:
+            out.write(text.replace(
+                'from = (', 'from = ( { object = "%s"; },' % everybody))
+        c.read()
+        rid = int.from_bytes(d.read(
+            first, ['objectSid'])['objectSid'][0][-4:], 'little')
+        s = Stream(c)
+        assert s.members('First') == ['One', 'Two']
+        assert s.members('Domain Users') == ['One', 'Resident', 'Two']
+        d.modify(one, primaryGroupID=rid)
+        s = c.same()
+        assert s.members('First') == ['One', 'Two']
+        assert d.read(first, ['member'])['member'] == [two.encode()]
+        change(c, first, ldap.MOD_DELETE, two)
+        assert c.same().members('First') == ['One']
+        # she is in no list and touches no group
+        c.person('Three')
+        s = c.same()
+        assert s.members('Domain Users') == [
+            'One', 'Resident', 'Three', 'Two']
+        d.modify(one, primaryGroupID=513)
+        change(c, first, ldap.MOD_DELETE, one)
+        assert c.same().members('First') == []
+        d.modify('CN=Three,' + d.staff, mail=None, proxyAddresses=None)
+        assert c.same().members('Domain Users') == ['One', 'Resident', 'Two']
+    finally:
+        d.modify(everybody, mail=None, mailNickname=None, proxyAddresses=None)
+
+
 def test_memberships_switched_off(company):
     c = company(more='memberships = false;')
     one = c.person('One', manager='CN=Resident,' + c.second)
