@@ -400,3 +400,22 @@ forest_mark_holds(
 	}
 	return 0;
 }
+
+bool
+forest_mark_went_back(const struct forest *forest, struct slice mark)
+{
+	struct slice name, value;
+
+	while (mark_line(&mark, &name, &value))
+		for (size_t i = 0; i < forest->server_count; i++) {
+			const struct forest_server *server = forest->servers[i];
+
+			if (server->dialect != NULL &&
+			    slice_equal_case(
+				slice_str(server->context), name) &&
+			    dialect_mark_is_behind(server->dialect,
+				buf_slice(&server->mark), value))
+				return true;
+		}
+	return false;
+}

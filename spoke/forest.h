@@ -83,6 +83,9 @@ int forest_mark(
  * are connected for that. An empty one never is. */
 int forest_mark_holds(struct forest *forest, struct slice mark, bool *out_holds,
     struct err *err) ERR_WUR;
+/* Is a connected server at an earlier state than that mark? Then it is a state
+ * that its change feed may take for the one that we hold. */
+bool forest_mark_went_back(const struct forest *forest, struct slice mark);
 
 /* What forest_reach() gave when the forest was read last, or nothing: each
  * server is compared with it as it is connected. Before anything is read. */

@@ -417,6 +417,20 @@ mark_take(struct slice *rest)
 	return csn;
 }
 
+/* Of one domain controller whose number went back. */
+static bool
+mark_ad_is_behind(struct slice now, struct slice before)
+{
+	size_t colon = slice_find(now, ':');
+	uint64_t a, b;
+
+	return colon != SIZE_MAX &&
+	       slice_equal(
+		   slice_sub(now, 0, colon), slice_sub(before, 0, colon)) &&
+	       slice_u64(slice_sub(now, colon + 1, SIZE_MAX), &a) &&
+	       slice_u64(slice_sub(before, colon + 1, SIZE_MAX), &b) && a < b;
+}
+
 /* Of each context one CSN a serverID, in their order: as many of them, and each
  * as long as the other, are of the same writers. */
 bool
@@ -426,7 +440,7 @@ dialect_mark_is_behind(
 	bool behind = false;
 
 	if (dialect_is_ad(dialect))
-		return false;
+		return mark_ad_is_behind(now, before);
 	while (now.len > 0 && before.len > 0) {
 		struct slice a = mark_take(&now), b = mark_take(&before);
 

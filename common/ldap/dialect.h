@@ -80,8 +80,8 @@ const char *const *dialect_vocabulary(enum dialect_kind kind);
 int dialect_mark(struct session *session, const struct dialect *dialect,
     struct buf *out, struct err *err) ERR_WUR;
 /* Does a server with this mark lack something that one with the other mark had?
- * OpenLDAP only: a highestCommittedUSN means nothing on another controller, and
- * also counts what is never replicated. */
+ * On AD only if both are of one controller: a highestCommittedUSN means nothing
+ * on another (see reach.h). */
 bool dialect_mark_is_behind(
     const struct dialect *dialect, struct slice now, struct slice before);
 

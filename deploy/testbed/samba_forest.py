@@ -178,14 +178,15 @@ class Samba(Directory):
         self.wait()
         return copy
 
-    def restore(self, copy):
-        """Puts a backup back as is proper: with a new invocationId."""
+    def restore(self, copy, proper=True):
+        """Puts a backup back; as is proper, with a new invocationId."""
         self.stop()
         shutil.rmtree(os.path.join(self.home, 'private'))
         os.rename(copy, os.path.join(self.home, 'private'))
-        subprocess.run(['/usr/bin/python3', RESTORER,
-                        os.path.join(self.home, 'smb.conf')], check=True,
-                       capture_output=True)
+        if proper:
+            subprocess.run(['/usr/bin/python3', RESTORER,
+                            os.path.join(self.home, 'smb.conf')], check=True,
+                           capture_output=True)
         self.start()
         self.wait()
 

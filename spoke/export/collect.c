@@ -146,6 +146,10 @@ mark_is_same(struct collector *c, bool *out_same, struct err *err)
 	if (rc == 0)
 		rc = forest_mark_holds(
 		    c->forest, buf_slice(&mark), out_same, err);
+	/* slapd notices by itself, DirSync does not. */
+	c->went_back = rc == 0 &&
+		       dialect_kind(c->dialect) != DIALECT_OPENLDAP &&
+		       forest_mark_went_back(c->forest, buf_slice(&mark));
 	buf_fini(&mark);
 	return rc;
 }
@@ -464,8 +468,10 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	referrals_tell(&c);
 	out_result->refused = scope_refused(c.scope);
 out:
-	if (rc < 0)
+	if (rc < 0) {
+		collect_lag_tell(&c, err);
 		refusal_keep(&c, err);
+	}
 	collect_ids_fini(&c.failed);
 	hold_fini(&c.hold);
 	scope_close(c.scope);

@@ -160,7 +160,7 @@ feed_ask(struct collector *c, struct feed_note *note, struct err *err)
 	int rc = -1;
 
 	/* An old cookie leads nowhere when everything is read anyway. */
-	if (c->may_follow &&
+	if (c->may_follow && !c->went_back &&
 	    replica_note_get(c->replica, note->key, &note->cookie, err) < 0)
 		return -1;
 	options.cookie = buf_slice(&note->cookie);
@@ -482,6 +482,9 @@ collect_feeds_follow(struct collector *c, struct err *err)
 	for (size_t i = 0; i < c->feeds->count; i++)
 		if (feed_ask(c, &c->feeds->notes[i], err) < 0)
 			return -1;
+	if (c->went_back)
+		return read_whole_because(
+		    c, "", "the server is back at an earlier state");
 	if (c->feeds->whole || !c->may_follow)
 		return 0;
 	if ((c->feeds->touched.count > 0 || c->feeds->sweep) &&

@@ -72,6 +72,16 @@ collect_lag_check(
 	return forest_reach(c->forest, c->unseen, &c->reach, err);
 }
 
+void
+collect_lag_tell(const struct collector *c, struct err *err)
+{
+	const char *behind =
+	    c->forest == NULL ? NULL : forest_behind(c->forest);
+
+	if (behind != NULL && c->behind_since == 0)
+		(void)err_prepend(err, "%s", behind);
+}
+
 int
 collect_lag_keep(struct collector *c, struct err *err)
 {

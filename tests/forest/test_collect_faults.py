@@ -117,6 +117,25 @@ def test_active_directory_restored(clean, tmp_path, feed):
     assert not source.read()['whole']
 
 
+@pytest.mark.parametrize('feed', ['dirsync', 'usn'])
+def test_active_directory_put_back_as_it_was(clean, tmp_path, feed):
+    """A snapshot of the machine: the same invocationId, older numbers."""
+    forest = clean['west']
+    forest.populate(12)
+    source = Source(forest, tmp_path, feed)
+    assert source.read()['count'] == 12
+    copy = forest.save()
+    lose(forest)
+    read_on(source)
+    forest.restore(copy, proper=False)
+    said = source.read(expect=1)
+    assert 'was read before' in said and 'went back' in said, said
+    assert read_on(source, 'empty')['whole']
+    assert 'back at an earlier state' in source.log
+    forest.add_person(312)
+    assert not read_on(source)['whole']
+
+
 class Trap:
     """A relay in front of a server that ends the server when so many bytes of
     an answer have passed."""

@@ -138,6 +138,21 @@ def test_a_lagging_controller_is_believed_when_somebody_says_so(
         assert reader.read()['unchanged']
 
 
+def test_a_place_that_has_not_arrived(pair, tmp_path):
+    """What else may be wrong then is said behind it: nobody is to call it
+    meant."""
+    first, second = pair
+    unit = first.add('OU=New,' + first.staff,
+                     {'objectClass': 'organizationalUnit'})
+    first.rename(people(first)[0], 'CN=Mover', unit)
+    reader = Reader(tmp_path, first, uris(first.uri, second.uri))
+    reader.policy('ou = "%s";' % unit)
+    assert reader.read()['count'] == 1
+    with instead(first, second):
+        said = reader.refused(BEHIND)
+        assert said.startswith(second.uri), said
+
+
 def test_the_vector_cannot_be_read(pair, late, tmp_path):
     """Then what was written last must be there."""
     first, second = pair
