@@ -180,7 +180,9 @@ is_unchanged(struct collector *c, bool *out, struct err *err)
 	c->proof_due =
 	    o->full || (uint64_t)o->now_ms < read_at ||
 	    (uint64_t)o->now_ms - read_at >= (uint64_t)c->policy->proof_ms;
-	return c->may_follow && !c->proof_due ? mark_is_same(c, out, err) : 0;
+	return c->may_follow && !c->proof_due && !o->allow_empty
+		   ? mark_is_same(c, out, err)
+		   : 0;
 }
 
 int

@@ -487,6 +487,9 @@ collect_feeds_follow(struct collector *c, struct err *err)
 		    c, "", "the server is back at an earlier state");
 	if (c->feeds->whole || !c->may_follow)
 		return 0;
+	if (c->options->allow_empty)
+		return read_whole_because(c, "",
+		    "what is meant anew may lie where nobody wrote anything");
 	if ((c->feeds->touched.count > 0 || c->feeds->sweep) &&
 	    scope_asks_links(c->scope))
 		return read_whole_because(c, "",

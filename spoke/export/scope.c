@@ -241,9 +241,9 @@ scope_reads(const struct scope *s, size_t context)
 		bool fixed =
 		    from->base->ou != NULL || from->base->object != NULL;
 
-		if (!fixed ||
-		    (from->place.dn != NULL && forest_find(s->options.forest,
-						   from->place.dn) == context))
+		/* What is gone was in one of them. */
+		if (!fixed || from->place.dn == NULL ||
+		    forest_find(s->options.forest, from->place.dn) == context)
 			return true;
 	}
 	return false;
