@@ -74,19 +74,24 @@ members_tell(const struct collector *c, struct buf *text)
 	size_t count;
 	const struct groups_doubt *doubt = scope_doubts(c->scope, &count);
 
-	buf_addf(text,
-	    "the list of group \"%.200s\" lost %zu of %zu members, %zu of %zu "
-	    "looked at %s",
-	    doubt->dn, doubt->lost.count, doubt->before, doubt->still,
-	    doubt->looked,
+	if (doubt->unseen)
+		buf_addf(text, "group \"%.200s\" is not to be seen any more",
+		    doubt->dn);
+	else
+		buf_addf(text,
+		    "the list of group \"%.200s\" lost %zu of %zu "
+		    "members",
+		    doubt->dn, doubt->lost.count, doubt->before);
+	buf_addf(text, ", %zu of %zu looked at %s", doubt->still, doubt->looked,
 	    doubt->linked ? "say that they belong to it"
 			  : "exist, and nobody wrote to them or the group");
 	if (count > 1)
-		buf_addf(text, "; so did %zu other groups", count - 1);
-	buf_addf(text, ": let the account read %s of the group again",
-	    dialect_kind(c->dialect) == DIALECT_OPENLDAP
-		? "member and uniqueMember"
-		: "member");
+		buf_addf(text, "; so it is with %zu other groups", count - 1);
+	buf_addf(text, ": let the account read %s again",
+	    doubt->unseen ? "the group"
+	    : dialect_kind(c->dialect) == DIALECT_OPENLDAP
+		? "member and uniqueMember of the group"
+		: "member of the group");
 }
 
 static int

@@ -85,7 +85,11 @@ struct groups_doubt {
 	/* They say so themselves (memberOf); else neither they nor the group
 	 * were written to since. */
 	bool linked;
+	bool unseen; /* the group itself is not there any more */
 };
+/* After the last walk: doubts groups that were met before, are not there, and
+ * whose members say that they belong to them. Class as groups_walk(). */
+int groups_unseen_find(struct groups *groups, struct err *err) ERR_WUR;
 /* Each group once; they belong to groups. */
 const struct groups_doubt *groups_doubts(
     const struct groups *groups, size_t *out_count);

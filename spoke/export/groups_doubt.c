@@ -6,6 +6,9 @@
  *   exists, and neither he nor the group was written to since ───┴─ doubted
  *   deleted, or written to with or without the group ────────────── believed
  *
+ * A group that is gone as a whole is looked for in the same way, by its name:
+ * deleting it ends the links to it.
+ *
  * Removing a member writes to the group; deleting one need not, which also ends
  * the entry. A list that the server computes (slapo-dynlist) follows the
  * entries of its members.
@@ -22,9 +25,11 @@
 #define DOUBT_IDS_AT_ONCE 100
 /* One is enough; more are for the message. */
 #define DOUBT_LOOKED_MAX 1000
+/* Groups that are gone and are asked about; of more, other guards hear. */
+#define DOUBT_UNSEEN_MAX 1000
 
 struct look {
-	struct groups *groups;
+	const struct groups *groups;
 	struct groups_doubt *doubt;
 };
 
@@ -82,21 +87,28 @@ lost_search(const struct look *look, const struct forest_context *context,
 
 /* --- the evidence --- */
 
+/* Where that name is read. 1, 0 nowhere, -1. */
+static int
+context_find(const struct groups *groups, const char *dn,
+    const struct forest_context **out_context, struct err *err)
+{
+	struct forest *forest = groups->options.forest;
+	size_t at = forest_find(forest, dn);
+
+	if (at == FOREST_NONE)
+		return forest_catalogue(forest, out_context, err);
+	return forest_context(forest, at, out_context, err) < 0 ? -1 : 1;
+}
+
 /* A link has two ends, and the right to read one is not that to read the
  * other. The group's own server has both. */
 static int
 linked_count(struct look *look, const char *dn, struct err *err)
 {
-	struct forest *forest = look->groups->options.forest;
 	const struct forest_context *context;
-	size_t at = forest_find(forest, dn);
 	struct buf condition;
-	int rc;
+	int rc = context_find(look->groups, dn, &context, err);
 
-	if (at != FOREST_NONE)
-		rc = forest_context(forest, at, &context, err) < 0 ? -1 : 1;
-	else
-		rc = forest_catalogue(forest, &context, err);
 	if (rc <= 0)
 		return rc;
 	buf_init(&condition, DOUBT_FILTER_MAX / 2);
@@ -194,6 +206,88 @@ groups_doubt_find(struct groups *groups, const struct groups_node *node,
 	}
 	groups_doubt_fini(out);
 	return rc;
+}
+
+/* --- groups that are gone --- */
+
+struct unseen {
+	struct groups *groups;
+	size_t looked;
+};
+
+/* 1 it is there, if only elsewhere, 0, -1. */
+static int
+group_is_there(const struct groups *groups, const struct id *id, const char *dn,
+    struct err *err)
+{
+	struct groups_doubt found = {.lost = {.count = 0}, .looked = 1};
+	struct look look = {
+	    .groups = (struct groups *)(uintptr_t)groups, .doubt = &found};
+	const struct forest_context *context;
+	int rc = context_find(groups, dn, &context, err);
+
+	if (rc <= 0)
+		return rc;
+	collect_ids_add(&found.lost, id);
+	rc = lost_search(&look, context, "", err);
+	collect_ids_fini(&found.lost);
+	return rc < 0 ? -1 : found.still > 0;
+}
+
+/* A group that is deleted takes the links with it. */
+static int
+unseen_look(struct unseen *u, const struct id *id, const char *dn,
+    struct groups_doubt *doubt, struct err *err)
+{
+	const struct groups_node node = {
+	    .id = *id, .dn = (char *)(uintptr_t)dn};
+	struct look look = {.groups = u->groups, .doubt = doubt};
+	struct groups_roll before = {.known = false};
+	int rc = group_is_there(u->groups, id, dn, err);
+
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
+	if (groups_roll_before(u->groups, &node, &before, err) < 0)
+		return -1;
+	*doubt = (struct groups_doubt){.group = *id,
+	    .before = before.ids.count,
+	    .lost = before.ids,
+	    .linked = true,
+	    .unseen = true};
+	doubt->looked =
+	    doubt->before < DOUBT_LOOKED_MAX ? doubt->before : DOUBT_LOOKED_MAX;
+	return linked_count(&look, dn, err);
+}
+
+static int
+unseen_take(void *arg, const struct id *id, const char *dn, struct err *err)
+{
+	struct unseen *u = arg;
+	struct groups_doubt doubt = {.dn = NULL};
+	int rc = groups_node_has(u->groups, id, err);
+
+	if (rc != 0 || u->looked == DOUBT_UNSEEN_MAX)
+		return rc < 0 ? -1 : 0;
+	u->looked++;
+	rc = unseen_look(u, id, dn, &doubt, err);
+	if (rc == 0 && doubt.still > 0) {
+		doubt.dn = mem_strdup(dn);
+		groups_doubt_add(u->groups, &doubt);
+	} else {
+		groups_doubt_fini(&doubt);
+	}
+	return rc;
+}
+
+int
+groups_unseen_find(struct groups *groups, struct err *err)
+{
+	struct unseen u = {.groups = groups};
+
+	/* Elsewhere members do not say where they belong. */
+	return reference_is_extended(groups->dialect)
+		   ? groups_met_before(groups, unseen_take, &u, err)
+		   : 0;
 }
 
 void

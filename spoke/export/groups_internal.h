@@ -62,6 +62,9 @@ int groups_node_add(struct groups *groups, const struct groups_node *node,
 /* out->dn is the caller's. */
 int groups_node_get(const struct groups *groups, size_t index,
     struct groups_node *out, struct err *err) ERR_WUR;
+/* Was that group met? 1, 0, -1. */
+int groups_node_has(
+    const struct groups *groups, const struct id *id, struct err *err) ERR_WUR;
 /* Another list of that group than the one that is kept, as its note will be. */
 int groups_node_roll_set(struct groups *groups, size_t index, struct slice note,
     struct err *err) ERR_WUR;
@@ -81,6 +84,12 @@ int groups_roll_before(const struct groups *groups,
 /* Keeps another list until groups_rolls_keep(). */
 int groups_roll_set(struct groups *groups, size_t index,
     const struct groups_roll *roll, struct err *err) ERR_WUR;
+/* Calls fn with each group that was met when the lists were read that the
+ * replica keeps. */
+typedef int groups_met_fn(
+    void *arg, const struct id *id, const char *dn, struct err *err);
+int groups_met_before(const struct groups *groups, groups_met_fn *fn, void *arg,
+    struct err *err) ERR_WUR;
 /* When the lists were read that the replica keeps: Unix ms, 0: never. */
 int groups_walked_before(
     const struct groups *groups, int64_t *out_ms, struct err *err) ERR_WUR;

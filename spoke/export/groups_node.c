@@ -13,6 +13,7 @@ nodes_open(struct groups *groups, struct err *err)
 	return db_exec(groups->db,
 	    "CREATE TABLE node (at INTEGER PRIMARY KEY, id BLOB, dn TEXT, "
 	    "dynamic INTEGER);"
+	    "CREATE INDEX node_id ON node (id);"
 	    "CREATE TABLE roll (at INTEGER PRIMARY KEY, note BLOB)",
 	    err);
 }
@@ -59,6 +60,24 @@ groups_node_get(const struct groups *groups, size_t index,
 		out->dn = mem_strdup(db_column_text(stmt, 1));
 		out->dynamic = db_column_i64(stmt, 2) != 0;
 	}
+	db_reset(stmt);
+	return rc;
+}
+
+int
+groups_node_has(
+    const struct groups *groups, const struct id *id, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (groups->db == NULL)
+		return 0;
+	if (db_prepare(
+		groups->db, "SELECT 1 FROM node WHERE id = ?1", &stmt, err) < 0)
+		return -1;
+	db_bind_blob_static(stmt, 1, id_slice(id));
+	rc = db_step(stmt, err);
 	db_reset(stmt);
 	return rc;
 }

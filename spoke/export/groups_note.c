@@ -6,6 +6,7 @@
  *   ids, some thousand a note
  *   group:ID, the list of one group, of a dynamic one as its filter last found
  *   it: u32 values | u32 length of the stamp | stamp | 16 bytes a member
+ *   groups-met: of each group that was met, its id | u32 length of the DN | DN
  *   groups-at: when these lists were read, Unix ms
  */
 #include "spoke/export/groups_internal.h"
@@ -20,6 +21,7 @@
 #define NOTE_MEMBERS 4096 /* in one note */
 #define NOTE_KEY_SIZE 64
 #define NOTE_WALKED "groups-at"
+#define NOTE_MET "groups-met"
 
 static int
 note_read(const struct groups *groups, const char *key, size_t unit,
@@ -332,11 +334,68 @@ groups_changed(const struct groups *groups, size_t from, const char *key,
 }
 
 int
+groups_met_before(
+    const struct groups *groups, groups_met_fn *fn, void *arg, struct err *err)
+{
+	struct buf note;
+	struct reader r;
+	int rc;
+
+	buf_init(&note, NOTE_MAX);
+	rc = note_read(groups, NOTE_MET, 1, &note, err);
+	reader_init(&r, buf_slice(&note));
+	while (rc == 0 && r.rest.len > 0) {
+		struct slice id = reader_take(&r, ID_LEN);
+		struct slice dn = reader_take(&r, reader_u32be(&r));
+		struct id one;
+		char *text;
+
+		if (r.failed || id_from_slice(id, &one, err) < 0) {
+			rc = err_set(err, ERR_BAD_DATA,
+			    "note %s of the replica is damaged", NOTE_MET);
+			break;
+		}
+		text = mem_strndup((const char *)dn.data, dn.len);
+		rc = fn(arg, &one, text, err);
+		free(text);
+	}
+	buf_fini(&note);
+	return rc;
+}
+
+static int
+met_keep(struct groups *groups, struct err *err)
+{
+	struct groups_node node = {.dn = NULL};
+	struct buf note;
+	int rc = 0;
+
+	buf_init(&note, NOTE_MAX);
+	for (size_t i = 0; rc == 0 && i < groups->node_count; i++) {
+		rc = groups_node_get(groups, i, &node, err);
+		if (rc < 0)
+			break;
+		buf_add(&note, id_slice(&node.id));
+		buf_add_u32be(&note, (uint32_t)strlen(node.dn));
+		buf_add_str(&note, node.dn);
+		free(node.dn);
+	}
+	if (rc == 0)
+		rc = buf_check(&note, NOTE_MET, err);
+	if (rc == 0)
+		rc = replica_note_set(
+		    groups->options.replica, NOTE_MET, buf_slice(&note), err);
+	buf_fini(&note);
+	return rc;
+}
+
+int
 groups_rolls_keep(struct groups *groups, struct err *err)
 {
 	char text[24];
 
-	if (groups_node_rolls(groups, roll_keep, err) < 0)
+	if (groups_node_rolls(groups, roll_keep, err) < 0 ||
+	    met_keep(groups, err) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text), "%lld", (long long)groups->began_ms);
 	return replica_note_set(

@@ -143,7 +143,7 @@ scope_expand(struct scope *s, struct err *err)
 		if (from_walk(&rooting, i, err) < 0 ||
 		    members_check(s, i, err) < 0)
 			return -1;
-	return 0;
+	return groups_unseen_find(s->groups, err);
 }
 
 int

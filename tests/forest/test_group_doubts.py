@@ -79,6 +79,29 @@ def test_neither_end_of_the_link_is_readable(staffed):
     assert staffed.read()['deleted'] == 0
 
 
+def test_a_group_that_is_not_to_be_seen(staffed):
+    """The whole entry, with groups that go for good beside it."""
+    d = staffed.directory
+    before = d.access(staffed.sales)
+    third = group(d, 'third', [user(d, 'dora')], staffed.groups)
+    fourth = group(d, 'fourth', [user(d, 'emil')], staffed.groups)
+    assert staffed.seen() == ['anna', 'bert', 'carl', 'dora', 'emil']
+    d.grant(staffed.sales, '(D;;RPLCLORC;;;%s)' % d.sid_of(d.service_dn))
+    d.delete(third)
+    d.rename(fourth, 'CN=fourth', d.partners)
+    for how in ((), ('full',)):
+        said = staffed.read(*how, expect=1)
+        for word in ('group "CN=sales,', 'is not to be seen any more, '
+                     '2 of 2 looked at say that they belong to it: let',
+                     'galspoke release'):
+            assert word in said, said
+        assert 'third' not in staffed.log and 'fourth' not in staffed.log
+    d.set_access(staffed.sales, before)
+    assert staffed.seen() == ['anna', 'bert', 'carl']
+    d.delete(staffed.sales)
+    assert staffed.seen() == ['carl']
+
+
 def test_who_leaves_goes(staffed):
     """Out of the group, with the group, or with his own entry."""
     d = staffed.directory
