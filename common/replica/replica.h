@@ -79,6 +79,13 @@ struct replica_references {
 	bool along;           /* in the stream only as somebody's manager */
 };
 
+/* Told of each object that a put adds (before is empty) or changes, as it is
+ * done; not of amendments, nor of anything while the replica is empty. Returns
+ * 0, or -1 with err: the put fails. Set it right after begin. */
+typedef int replica_watch_fn(void *arg, const struct id *id,
+    struct slice before, struct slice now, struct err *err);
+void replica_intake_watch(
+    struct replica_intake *intake, replica_watch_fn *fn, void *arg);
 /* body: an ObjectBody. An id put twice in one intake is class bad data when
  * the bodies differ, else counts once. */
 int replica_intake_put(struct replica_intake *intake, const struct id *id,

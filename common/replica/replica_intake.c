@@ -54,6 +54,7 @@ replica_intake_begin(struct replica *replica, enum replica_intake_mode mode,
 	struct replica_intake *intake = mem_calloc(1, sizeof(*intake));
 
 	*out_intake = NULL;
+	buf_init(&intake->before, LIMIT_OBJECT_BYTES);
 	intake->replica = replica;
 	intake->mode = mode;
 	if (replica_fresh(replica, err) < 0)
@@ -77,13 +78,24 @@ replica_intake_begin(struct replica *replica, enum replica_intake_mode mode,
 	*out_intake = intake;
 	return 0;
 fail:
+	buf_fini(&intake->before);
 	free(intake);
 	return -1;
+}
+
+void
+replica_intake_watch(
+    struct replica_intake *intake, replica_watch_fn *fn, void *arg)
+{
+	/* Nothing was there before. */
+	intake->watch = intake->build ? NULL : fn;
+	intake->watch_arg = arg;
 }
 
 static void
 replica_intake_free(struct replica_intake *intake)
 {
+	buf_fini(&intake->before);
 	free(intake->seen);
 	free(intake);
 }
@@ -144,6 +156,21 @@ replica_intake_twice(const struct id *id, const char *what, struct err *err)
 	    id_format(id, text), what);
 }
 
+/* live: it is one already. */
+static int
+replica_intake_tell(struct replica_intake *intake,
+    const struct section_object *object, bool live, struct err *err)
+{
+	if (intake->watch == NULL)
+		return 0;
+	buf_reset(&intake->before);
+	if (live &&
+	    replica_get(intake->replica, &object->id, &intake->before, err) < 0)
+		return -1;
+	return intake->watch(intake->watch_arg, &object->id,
+	    buf_slice(&intake->before), object->body, err);
+}
+
 static int
 replica_intake_add(struct replica_intake *intake,
     const struct section_object *object, const uint8_t *hash,
@@ -156,7 +183,8 @@ replica_intake_add(struct replica_intake *intake,
 		if (db_exec(intake->db, "DROP INDEX object_manager", err) < 0)
 			return -1;
 	}
-	if (replica_row_insert(intake->db, object, hash, references, err) < 0)
+	if (replica_intake_tell(intake, object, false, err) < 0 ||
+	    replica_row_insert(intake->db, object, hash, references, err) < 0)
 		return -1;
 	intake->changes.added++;
 	intake->bytes += object->body.len;
@@ -210,8 +238,9 @@ replica_intake_change(struct replica_intake *intake,
 		intake->changes.unchanged++;
 		return replica_intake_refer(intake, row, references, err);
 	}
-	if (!row->deleted &&
-	    replica_row_length(intake->db, row->rowid, &length, err) < 0)
+	if (replica_intake_tell(intake, object, !row->deleted, err) < 0 ||
+	    (!row->deleted &&
+		replica_row_length(intake->db, row->rowid, &length, err) < 0))
 		return -1;
 	if (replica_row_update(
 		intake->db, row->rowid, object, hash, references, err) < 0)

@@ -92,6 +92,9 @@ struct replica_intake {
 	uint64_t stamp; /* version of the rows that change */
 	uint64_t bytes; /* of live bodies, as it would be after finish */
 	struct replica_changes changes;
+	replica_watch_fn *watch; /* NULL: nobody is told */
+	void *watch_arg;
+	struct buf before; /* a body that changes, for watch */
 };
 
 /* Was that row put or deleted by this intake? */
