@@ -151,6 +151,9 @@ struct export_policy {
 	/* More deletions than both hold the run (exit 3). */
 	unsigned max_delete_percent;
 	uint64_t max_delete_count;
+	/* The same of objects that lose an attribute. */
+	unsigned max_clear_percent;
+	uint64_t max_clear_count;
 	int64_t every_ms;    /* schedule; 0: only by hand */
 	int64_t deadline_ms; /* of one run */
 	int64_t lifetime_ms; /* of the manifest */

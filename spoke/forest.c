@@ -419,3 +419,21 @@ forest_mark_went_back(const struct forest *forest, struct slice mark)
 		}
 	return false;
 }
+
+enum stamp_answer
+forest_written(const struct forest *forest, const struct search_entry *entry,
+    struct slice mark)
+{
+	size_t at = forest_find(forest, entry->dn);
+	const struct forest_server *server;
+	struct slice name, value;
+
+	if (at == FOREST_NONE)
+		return STAMP_UNKNOWN;
+	server = forest->places[at].server;
+	while (server->dialect != NULL && mark_line(&mark, &name, &value))
+		if (slice_equal_case(slice_str(server->context), name))
+			return stamp_compare(server->dialect, entry, value,
+			    buf_slice(&server->mark));
+	return STAMP_UNKNOWN;
+}

@@ -17,7 +17,7 @@
 #ifndef SPOKE_FOREST_H
 #define SPOKE_FOREST_H
 
-#include "common/ldap/dialect.h"
+#include "common/ldap/stamp.h"
 #include "spoke/conf.h"
 
 #define FOREST_NONE SIZE_MAX
@@ -98,5 +98,9 @@ const char *forest_behind(struct forest *forest);
  * others what was expected. unseen: see reach_take(). */
 int forest_reach(struct forest *forest, bool unseen, struct buf *out,
     struct err *err) ERR_WUR;
+/* Was this entry, which its context's server gave with stamp_attribute(),
+ * written since that mark was taken? */
+enum stamp_answer forest_written(const struct forest *forest,
+    const struct search_entry *entry, struct slice mark);
 
 #endif

@@ -85,6 +85,42 @@ head_tell(struct release *r, const char *name)
 	    (unsigned long long)r->gone, r->gone > 0 ? ":" : "");
 }
 
+/* Attributes that objects would lose. */
+static void
+cleared_tell(struct release *r)
+{
+	const struct hold *h = &r->hold;
+
+	if (r->options->json)
+		buf_add_str(&r->out, "],\"cleared\":[");
+	for (size_t i = 0; i < h->cleared_count; i++) {
+		const struct hold_cleared *one = &h->cleared[i];
+
+		if (r->options->json) {
+			buf_addf(
+			    &r->out, "%s{\"attribute\":", i == 0 ? "" : ",");
+			buf_add_json(&r->out, slice_str(one->name));
+			buf_addf(&r->out,
+			    ",\"lost\":%llu,\"shrunk\":%llu,\"before\":%llu,"
+			    "\"unwritten\":%llu}",
+			    (unsigned long long)one->lost,
+			    (unsigned long long)one->shrunk,
+			    (unsigned long long)one->before,
+			    (unsigned long long)one->unwritten);
+			continue;
+		}
+		buf_add_str(&r->out, "  ");
+		buf_add_text(&r->out, slice_str(one->name));
+		buf_addf(&r->out,
+		    " would be lost by %llu, and in part by %llu, of %llu "
+		    "objects that have it%s\n",
+		    (unsigned long long)one->lost,
+		    (unsigned long long)one->shrunk,
+		    (unsigned long long)one->before,
+		    one->unwritten > 0 ? "; nobody wrote to the entries" : "");
+	}
+}
+
 static int
 hold_tell(struct release *r, const char *name, struct err *err)
 {
@@ -103,6 +139,7 @@ hold_tell(struct release *r, const char *name, struct err *err)
 	if (!r->options->json && r->gone > r->hold.gone.count)
 		buf_addf(&r->out, "  and %llu more\n",
 		    (unsigned long long)(r->gone - r->hold.gone.count));
+	cleared_tell(r);
 	return 0;
 }
 

@@ -10,80 +10,12 @@
 #include "spoke/export/references.h"
 #include "spoke/store.h"
 
-/* Raised when shape.c answers otherwise than before for the same entry. */
-#define COLLECT_SHAPE_VERSION "4"
-
 #define COLLECT_NOTE_READ "read-at"
 #define COLLECT_NOTE_POLICY "policy"
 #define COLLECT_NOTE_HEAD "head"
+#define COLLECT_NOTE_CONTENT "content"
 /* Receivers that were away longer get a full. Versions are Unix ms. */
 #define COLLECT_TOMBSTONE_MS (90 * CLOCK_DAY_MS)
-
-static void
-hash_list(struct buf *buf, const char *const *list, size_t count)
-{
-	buf_addf(buf, "%zu", count);
-	for (size_t i = 0; i < count; i++) {
-		buf_add_byte(buf, 0);
-		buf_add_str(buf, list[i]);
-	}
-	buf_add_byte(buf, 0);
-}
-
-/* SHA-256 of all that decides what an unchanged directory exports. */
-static void
-policy_hash(const struct collector *c, uint8_t out[CRYPTO_HASH_LEN])
-{
-	const struct export_policy *p = c->policy;
-	const char *provenance = dialect_provenance_attribute(c->dialect);
-	struct buf buf;
-
-	buf_init(&buf, 4 * 1024 * 1024);
-	buf_addf(&buf, "%s %d %d %d %d %d", COLLECT_SHAPE_VERSION, p->hidden,
-	    p->manager, p->memberships, (int)p->preset,
-	    (int)c->options->conf->directory.dialect);
-	for (size_t i = 0; i < forest_count(c->forest); i++) {
-		const char *context = forest_dn(c->forest, i);
-
-		hash_list(&buf, &context, 1);
-	}
-	hash_list(&buf, &p->mark, 1);
-	hash_list(&buf, p->allow, p->allow_count);
-	hash_list(&buf, p->deny, p->deny_count);
-	buf_addf(&buf, "%d %d %d %d %d", p->disabled, (int)p->forwarded,
-	    (int)p->closed, p->source_dn, p->delegation);
-	hash_list(&buf, &p->mark_attribute, p->mark_attribute != NULL);
-	hash_list(&buf, p->foreign_marks, p->foreign_mark_count);
-	hash_list(&buf, &c->options->conf->legacy_prefix, 1);
-	hash_list(&buf, &provenance, 1);
-	for (size_t i = 0; i < p->base_count; i++) {
-		const struct export_base *base = &p->bases[i];
-		const char *texts[] = {base->ou != NULL ? base->ou : "",
-		    base->search != NULL ? base->search : "",
-		    base->filter != NULL ? base->filter : "",
-		    base->object != NULL ? base->object : ""};
-
-		buf_addf(&buf, "%d %u %d %u", (int)base->scope, base->kind_set,
-		    (int)base->groups, base->depth);
-		hash_list(&buf, texts, 4);
-		hash_list(&buf, base->exclude, base->exclude_count);
-	}
-	crypto_sha256(buf_slice(&buf), out);
-	buf_fini(&buf);
-}
-
-/* Tag and audience: they are in the manifest, and a change is a version. */
-static void
-head_hash(const struct export_policy *p, uint8_t out[CRYPTO_HASH_LEN])
-{
-	struct buf buf;
-
-	buf_init(&buf, 4 * 1024 * 1024);
-	hash_list(&buf, &p->tag, 1);
-	hash_list(&buf, p->audience, p->audience_count);
-	crypto_sha256(buf_slice(&buf), out);
-	buf_fini(&buf);
-}
 
 static int
 note_equal(struct collector *c, const char *key,
@@ -168,13 +100,16 @@ is_unchanged(struct collector *c, bool *out, struct err *err)
 	*out = false;
 	c->proof_due = true;
 	replica_state(c->replica, &state);
+	if (note_equal(c, COLLECT_NOTE_CONTENT, c->settings.content,
+		&c->same_content, err) < 0)
+		return -1;
 	if (state.version == 0 || is_behind(o, &state))
 		return 0;
 	if (collect_note_number(c, COLLECT_NOTE_READ, &read_at, err) < 0 ||
-	    note_equal(c, COLLECT_NOTE_POLICY, c->policy_hash, &same_policy,
+	    note_equal(c, COLLECT_NOTE_POLICY, c->settings.policy, &same_policy,
 		err) < 0 ||
-	    note_equal(c, COLLECT_NOTE_HEAD, c->head_hash, &c->same_head, err) <
-		0)
+	    note_equal(
+		c, COLLECT_NOTE_HEAD, c->settings.head, &c->same_head, err) < 0)
 		return -1;
 	c->may_follow = same_policy && c->same_head;
 	c->proof_due =
@@ -200,14 +135,19 @@ static int
 notes_write(struct collector *c, struct slice mark, struct err *err)
 {
 	if (replica_note_set(c->replica, COLLECT_NOTE_HEAD,
-		slice_make(c->head_hash, CRYPTO_HASH_LEN), err) < 0 ||
+		slice_make(c->settings.head, CRYPTO_HASH_LEN), err) < 0 ||
 	    replica_note_set(c->replica, COLLECT_NOTE_POLICY,
-		slice_make(c->policy_hash, CRYPTO_HASH_LEN), err) < 0 ||
+		slice_make(c->settings.policy, CRYPTO_HASH_LEN), err) < 0 ||
+	    replica_note_set(c->replica, COLLECT_NOTE_CONTENT,
+		slice_make(c->settings.content, CRYPTO_HASH_LEN), err) < 0 ||
 	    scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
 	    hold_forget(c->replica, err) < 0 || collect_lag_keep(c, err) < 0 ||
 	    collect_contexts_keep(c, err) < 0 ||
 	    collect_witness_keep(c, err) < 0)
+		return -1;
+	if (c->result->whole &&
+	    replica_note_set(c->replica, COLLECT_NOTE_WHOLE, mark, err) < 0)
 		return -1;
 	return replica_note_set(c->replica, COLLECT_NOTE_MARK, mark, err);
 }
@@ -293,10 +233,10 @@ intake_fill(struct collector *c, uint64_t *entries, struct err *err)
 		c->nameless = 0;
 		c->result->found = 0;
 		c->result->along = 0;
-		c->witnesses = (struct collect_witnesses){.known = true};
 		if (replica_intake_begin(
 			c->replica, REPLICA_FULL, &c->intake, err) < 0)
 			return -1;
+		collect_watch_begin(c);
 		rc = collect_entries(c, entries, err);
 	} while (rc > 0);
 	return rc;
@@ -405,6 +345,7 @@ refusal_keep(struct collector *c, struct err *err)
 	struct err own = {0};
 
 	if ((c->hold.guards != 0 && collect_hold_keep(c, &own) < 0) ||
+	    collect_witness_doubt_keep(c, &own) < 0 ||
 	    (c->behind_since != 0 && collect_lag_hold(c, &own) < 0))
 		(void)err_prepend(
 		    err, "cannot keep what is held: %s", own.message);
@@ -452,8 +393,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 	    forest_open(options->conf, &c.forest, err) < 0)
 		goto out;
 	c.dialect = forest_dialect(c.forest);
-	policy_hash(&c, c.policy_hash);
-	head_hash(c.policy, c.head_hash);
+	collect_settings_hash(options->conf, c.policy, c.forest, &c.settings);
 	if (!options->count_only &&
 	    (collect_lag_begin(&c, err) < 0 ||
 		is_unchanged(&c, &out_result->unchanged, err) < 0))
@@ -476,6 +416,7 @@ out:
 	}
 	collect_ids_fini(&c.failed);
 	hold_fini(&c.hold);
+	collect_watch_end(&c);
 	scope_close(c.scope);
 	idset_free(c.seen);
 	collect_feeds_free(c.feeds);

@@ -434,6 +434,26 @@ touched_put(struct collector *c, struct err *err)
 	return rc;
 }
 
+/* 1: what was touched looks as if more were amiss, read whole; 0; -1. */
+static int
+touched_suspect(
+    struct collector *c, const struct replica_changes *changes, struct err *err)
+{
+	const char *why = "a place in which there was something is empty";
+	int rc = changes->deleted == 0 ? 1 : bases_have_entries(c, err);
+
+	if (rc == 1) {
+		why = "objects lose attributes that the account may not read "
+		      "any more";
+		rc = collect_cleared_suspect(c, err);
+	} else if (rc == 0) {
+		rc = 1;
+	}
+	if (rc == 1)
+		(void)read_whole_because(c, "", why);
+	return rc;
+}
+
 /* 1 committed, 0 read whole, -1. */
 static int
 touched_take(struct collector *c, struct err *err)
@@ -445,16 +465,18 @@ touched_take(struct collector *c, struct err *err)
 
 	replica_state(c->replica, &state);
 	if (replica_intake_begin(c->replica, REPLICA_TOUCHED, &c->intake, err) <
-		0 ||
-	    touched_put(c, err) < 0 ||
+	    0)
+		goto out;
+	collect_watch_begin(c);
+	if (touched_put(c, err) < 0 ||
 	    replica_intake_preview(c->intake, &changes, err) < 0)
 		goto out;
-	rc = changes.deleted == 0 ? 1 : bases_have_entries(c, err);
-	if (rc == 0)
-		(void)read_whole_because(
-		    c, "", "a place in which there was something is empty");
-	if (rc != 1)
+	rc = touched_suspect(c, &changes, err);
+	if (rc != 0) {
+		rc = rc < 0 ? -1 : 0;
 		goto out;
+	}
+	rc = 1;
 	if (collect_guards_check(
 		c, state.count + changes.added - changes.deleted, err) < 0 ||
 	    collect_intake_finish(c, false, err) < 0)

@@ -4,6 +4,8 @@
 #include "spoke/export/groups.h"
 
 #define GUARD_TEXT_MAX ERR_MESSAGE_MAX
+/* Attributes that a message names; --list tells all. */
+#define GUARD_NAMES_MAX 4
 
 /* The counts alone tell: which objects they are is asked only then. */
 static unsigned
@@ -19,7 +21,34 @@ guards_find(
 	if (deleted > p->max_delete_count &&
 	    deleted * 100 > hold->before * p->max_delete_percent)
 		guards |= HOLD_DELETIONS;
+	if (hold->cleared_count > 0)
+		guards |= HOLD_CLEARED;
 	return guards;
+}
+
+/* What collect_cleared_judge() found. */
+static void
+cleared_fill(struct collector *c)
+{
+	struct crypto_hash *hash = crypto_hash_new();
+
+	for (size_t i = 0; i < cleared_count(c->cleared); i++) {
+		const struct cleared_row *row = cleared_row(c->cleared, i);
+
+		if (!row->held)
+			continue;
+		hold_cleared_add(
+		    &c->hold, &(struct hold_cleared){.name = (char *)row->name,
+				  .lost = row->lost,
+				  .shrunk = row->shrunk,
+				  .before = row->before,
+				  .unwritten = row->unwritten});
+		crypto_hash_add(hash, slice_str(row->name));
+		crypto_hash_add(
+		    hash, slice_make(row->digest, sizeof(row->digest)));
+	}
+	crypto_hash_final(hash, c->hold.cleared_digest);
+	crypto_hash_free(hash);
 }
 
 static int
@@ -50,7 +79,6 @@ unread_fill(struct collector *c)
 static int
 hold_fill(struct collector *c, struct err *err)
 {
-	hold_fini(&c->hold);
 	if (replica_intake_gone(c->intake, gone_add, &c->hold, err) < 0)
 		return -1;
 	for (size_t i = 0; i < c->failed.count; i++)
@@ -94,6 +122,35 @@ members_tell(const struct collector *c, struct buf *text)
 		: "member of the group");
 }
 
+static void
+cleared_tell(const struct collector *c, struct buf *text)
+{
+	const struct hold *hold = &c->hold;
+	const char *user = c->options->conf->directory.user;
+
+	for (size_t i = 0; i < hold->cleared_count && i < GUARD_NAMES_MAX;
+	     i++) {
+		const struct hold_cleared *one = &hold->cleared[i];
+
+		buf_addf(text,
+		    "%s%s would be %s by %llu of %llu objects that have it%s",
+		    i > 0 ? ", " : "", one->name,
+		    one->lost > 0 ? "lost" : "lost in part",
+		    (unsigned long long)(one->lost > 0 ? one->lost
+						       : one->shrunk),
+		    (unsigned long long)one->before,
+		    one->unwritten > 0 ? ", though nobody wrote to the entries"
+				       : "");
+	}
+	if (hold->cleared_count > GUARD_NAMES_MAX)
+		buf_addf(text, ", and %zu more attributes",
+		    hold->cleared_count - GUARD_NAMES_MAX);
+	buf_addf(text,
+	    " (max_clear_percent, max_clear_count): if the account%s%s lost "
+	    "the right to read them, give it back",
+	    user != NULL ? " " : "", user != NULL ? user : "");
+}
+
 static int
 hold_tell(struct collector *c, struct err *err)
 {
@@ -116,6 +173,10 @@ hold_tell(struct collector *c, struct err *err)
 		    hold->gone.count, (unsigned long long)hold->before,
 		    p->max_delete_percent,
 		    (unsigned long long)p->max_delete_count);
+	}
+	if ((hold->guards & HOLD_CLEARED) != 0) {
+		text_and(&text);
+		cleared_tell(c, &text);
 	}
 	if ((hold->guards & HOLD_ERRORS) != 0) {
 		text_and(&text);
@@ -148,15 +209,22 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	struct hold *hold = &c->hold;
 	struct replica_changes changes;
 	struct replica_state state;
+	int cleared = 0, released;
 	size_t doubts;
-	int released;
 
 	if (replica_intake_preview(c->intake, &changes, err) < 0 ||
 	    collect_lag_check(c, &changes, err) < 0 ||
 	    scope_places_check(c->scope, err) < 0)
 		return -1;
-	if (changes.added > 0 && collect_witness_check(c, err) < 0)
+	if (collect_witness_check(c, changes.added > 0, err) < 0)
 		return -1;
+	if (c->result->whole)
+		cleared = collect_cleared_judge(c, err);
+	if (cleared < 0)
+		return -1;
+	hold_fini(hold);
+	if (cleared > 0)
+		cleared_fill(c);
 	replica_state(c->replica, &state);
 	hold->exported = exported;
 	hold->before = state.count;
@@ -177,8 +245,9 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 		return -1;
 	if (released == 0)
 		return hold_tell(c, err);
-	log_notice("what was held was released policy=%s deletions=%zu",
-	    p->name, hold->gone.count);
+	log_notice("what was held was released policy=%s deletions=%zu "
+		   "attributes=%zu",
+	    p->name, hold->gone.count, hold->cleared_count);
 	hold->guards = 0;
 	return 0;
 }

@@ -1,14 +1,18 @@
 /* Shared by collect.c (a run, and what it remembers), collect_read.c (the
- * entries), collect_gone.c (those who seem gone) and collect_feed.c (what was
- * touched). */
+ * entries), collect_gone.c (those who seem gone), collect_feed.c (what was
+ * touched), and what looks for accidents before anything is committed:
+ * collect_guard.c, collect_cleared.c, collect_witness.c, collect_lag.c. */
 #ifndef SPOKE_EXPORT_COLLECT_INTERNAL_H
 #define SPOKE_EXPORT_COLLECT_INTERNAL_H
 
 #include "common/ldap/feed.h"
+#include "spoke/export/cleared.h"
 #include "spoke/export/collect.h"
 #include "spoke/export/collect_ids.h"
+#include "spoke/export/collect_settings.h"
 #include "spoke/export/hold.h"
 #include "spoke/export/idset.h"
+#include "spoke/export/left_out.h"
 #include "spoke/export/scope.h"
 
 #define COLLECT_NOTE_MAX (256 * 1024)
@@ -16,16 +20,22 @@
 
 /* forest_mark() of the servers, before the last reading that was kept. */
 #define COLLECT_NOTE_MARK "mark"
+/* The same of the last whole one: what is stored of an entry that was not
+ * written since is what the entry says, as far as the account may read it. */
+#define COLLECT_NOTE_WHOLE "mark-whole"
 
 struct collect_feeds;
 struct references;
 
-/* Some of those whom each reason left out. */
-#define COLLECT_WITNESSES_MAX 16
+/* Whom attributes left out. */
 struct collect_witnesses {
-	struct id ids[SHAPE_REASON_COUNT][COLLECT_WITNESSES_MAX];
-	size_t count[SHAPE_REASON_COUNT];
-	bool known; /* to be kept */
+	struct left_out *before;    /* NULL: not loaded */
+	struct left_out *now;       /* of a whole reading */
+	struct collect_ids added;   /* of before, who would go out */
+	struct collect_ids changed; /* of before, who are left out no more */
+	struct buf doubt; /* kinds that the last run doubted, or this */
+	bool doubted;     /* this run did */
+	bool dirty;       /* before is to be written */
 };
 
 struct collector {
@@ -42,10 +52,8 @@ struct collector {
 	struct shape *shape;
 	unsigned notes; /* lines in the log about odd values */
 	struct collect_result *result;
-	/* SHA-256 of what decides which objects go out, and of what stands in
-	 * the manifest beside them. */
-	uint8_t policy_hash[CRYPTO_HASH_LEN], head_hash[CRYPTO_HASH_LEN];
-	bool same_head; /* as at the last reading */
+	struct collect_settings settings;
+	bool same_head, same_content; /* as at the last reading */
 	/* The last reading was under this policy, and nothing was restored
 	 * since: what was touched is all that can differ. */
 	bool may_follow;
@@ -62,6 +70,7 @@ struct collector {
 	struct buf reach;      /* to be kept; empty: what is kept stays */
 	bool unseen;           /* something that was taken in was deleted */
 	struct collect_witnesses witnesses;
+	struct cleared *cleared; /* NULL: nothing to compare with */
 };
 
 /* --- collect_read.c --- */
@@ -132,14 +141,42 @@ int collect_lag_keep(struct collector *c, struct err *err) ERR_WUR;
 /* Keeps since when a server is behind. */
 int collect_lag_hold(struct collector *c, struct err *err) ERR_WUR;
 
+/* --- collect_watch.c --- */
+
+/* Watches the intake that was just begun, for the two below. */
+void collect_watch_begin(struct collector *c);
+void collect_watch_end(struct collector *c);
+/* What has to be read of an entry to know whether it was written
+ * (forest_written()), with all also to shape it. The caller frees the list. */
+const char **collect_stamped_attributes(const struct collector *c, bool all);
+
+/* --- collect_cleared.c --- */
+
+/* After what was touched is taken in: 1 when what objects would lose is to be
+ * judged by a whole reading, 0, -1. */
+int collect_cleared_suspect(struct collector *c, struct err *err) ERR_WUR;
+/* After a whole reading: 1 when some of it is held (c->cleared says what), 0,
+ * -1. */
+int collect_cleared_judge(struct collector *c, struct err *err) ERR_WUR;
+
 /* --- collect_witness.c --- */
 
+void collect_witness_begin(struct collector *c);
+void collect_witness_end(struct collector *c);
 /* This one is left out. */
-void collect_witness_take(
-    struct collector *c, enum shape_reason reason, const struct id *id);
-/* Class config when none of those is left out any more whom one reason did. */
-int collect_witness_check(struct collector *c, struct err *err) ERR_WUR;
-/* Writes them, if this run knows of any. */
+int collect_witness_take(struct collector *c, enum shape_reason reason,
+    const struct id *id, const struct search_entry *entry,
+    struct err *err) ERR_WUR;
+/* This one would go out, and did not before. */
+int collect_witness_added(
+    struct collector *c, const struct id *id, struct err *err) ERR_WUR;
+/* Class config when the account may have lost the right to read what left
+ * somebody out. added: somebody would go out who did not before. */
+int collect_witness_check(
+    struct collector *c, bool added, struct err *err) ERR_WUR;
+/* Keeps why that failed, for the next run. */
+int collect_witness_doubt_keep(struct collector *c, struct err *err) ERR_WUR;
+/* Writes whom attributes left out, if that is news. */
 int collect_witness_keep(struct collector *c, struct err *err) ERR_WUR;
 
 /* --- collect_guard.c --- */

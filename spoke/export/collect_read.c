@@ -150,12 +150,10 @@ object_take(struct collector *c, const struct id *id,
 	}
 	if (reason != SHAPE_EXPORTED) {
 		/* Who does not come along was no candidate of the policy. */
-		if (along)
-			return 0;
-		shape_count(counts, kind, reason);
-		if (c->result->whole)
-			collect_witness_take(c, reason, id);
-		return 0;
+		if (!along)
+			shape_count(counts, kind, reason);
+		return collect_witness_take(
+		    c, reason, id, question->entry, err);
 	}
 	shape_name(c->shape, id, opaque, &question->object);
 	question->object.references.along = along;

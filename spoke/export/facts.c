@@ -463,22 +463,61 @@ name_plain(const char *name, char room[FACTS_NAME_SIZE])
 	return room;
 }
 
+static void
+attribute_take(const struct facts_finder *finder,
+    const struct search_attribute *a, struct facts *out)
+{
+	char room[FACTS_NAME_SIZE];
+	const char *name = name_plain(a->name, room);
+	unsigned fact = nametable_get(&finder->facts, name);
+
+	if (fact != 0)
+		fact_take(finder, a, fact, out);
+	if ((fact & FACT_FOREIGN) != 0)
+		foreign_find(finder, name, a, out);
+}
+
 void
 facts_find(const struct facts_finder *finder, const struct search_entry *entry,
     struct facts *out_facts)
 {
-	char room[FACTS_NAME_SIZE];
-
 	memset(out_facts, 0, sizeof(*out_facts));
 	out_facts->system = is_system_name(entry->dn);
+	for (size_t i = 0; i < entry->attribute_count; i++)
+		attribute_take(finder, &entry->attributes[i], out_facts);
+}
+
+static bool
+is_answered(enum facts_question question, const struct facts *facts)
+{
+	switch (question) {
+	case FACTS_OWN:
+		return facts->own || facts->own_legacy;
+	case FACTS_FOREIGN:
+		return facts->foreign != 0;
+	case FACTS_MARKED:
+		return facts->marked;
+	case FACTS_DISABLED:
+		return facts->disabled;
+	case FACTS_HIDDEN:
+		return facts->hidden;
+	case FACTS_CLOSED:
+		return facts->closed;
+	}
+	return false;
+}
+
+const char *
+facts_source(const struct facts_finder *finder,
+    const struct search_entry *entry, enum facts_question question)
+{
 	for (size_t i = 0; i < entry->attribute_count; i++) {
 		const struct search_attribute *a = &entry->attributes[i];
-		const char *name = name_plain(a->name, room);
-		unsigned fact = nametable_get(&finder->facts, name);
+		struct facts facts = {.own = false};
 
-		if (fact != 0)
-			fact_take(finder, a, fact, out_facts);
-		if ((fact & FACT_FOREIGN) != 0)
-			foreign_find(finder, name, a, out_facts);
+		attribute_take(finder, a, &facts);
+		if (is_answered(question, &facts))
+			return a->name;
 	}
+	return NULL;
 }

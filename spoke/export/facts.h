@@ -49,4 +49,17 @@ void facts_close(struct facts_finder *finder);
 void facts_find(const struct facts_finder *finder,
     const struct search_entry *entry, struct facts *out_facts);
 
+enum facts_question {
+	FACTS_OWN,
+	FACTS_FOREIGN,
+	FACTS_MARKED,
+	FACTS_DISABLED,
+	FACTS_HIDDEN,
+	FACTS_CLOSED
+};
+/* The attribute of the entry that says so, as the server names it, perhaps with
+ * options; NULL: none does. */
+const char *facts_source(const struct facts_finder *finder,
+    const struct search_entry *entry, enum facts_question question);
+
 #endif

@@ -1,18 +1,21 @@
 #include "spoke/export/hold.h"
 
+#include <stdlib.h>
+
+#include "common/base/mem.h"
 #include "common/base/reader.h"
-#include "common/wire/crypto.h"
 
 #define HOLD_NOTE_HELD "held"
 #define HOLD_NOTE_RELEASED "released"
 #define HOLD_NOTE_MAX ((size_t)4 << 20)
-#define HOLD_MAGIC 0x67616831u /* "gah1" */
+#define HOLD_MAGIC 0x67616832u /* "gah2" */
 
 /*
  * The note, all numbers big-endian:
  *
  *   u32 HOLD_MAGIC | hash | u32 guards | u64 exported, before, errors, gone |
- *   ids of the gone, as many as are kept
+ *   u32 attributes, each: u32 length, name, u64 lost, shrunk, before,
+ *   unwritten | ids of the gone, as many as are kept
  */
 
 void
@@ -21,6 +24,24 @@ hold_fini(struct hold *hold)
 	collect_ids_fini(&hold->gone);
 	collect_ids_fini(&hold->failed);
 	collect_ids_fini(&hold->unread);
+	for (size_t i = 0; i < hold->cleared_count; i++)
+		free(hold->cleared[i].name);
+	free(hold->cleared);
+	hold->cleared = NULL;
+	hold->cleared_count = 0;
+	memset(hold->cleared_digest, 0, sizeof(hold->cleared_digest));
+}
+
+void
+hold_cleared_add(struct hold *hold, const struct hold_cleared *cleared)
+{
+	struct hold_cleared *to;
+
+	hold->cleared = mem_realloc(
+	    hold->cleared, (hold->cleared_count + 1) * sizeof(*hold->cleared));
+	to = &hold->cleared[hold->cleared_count++];
+	*to = *cleared;
+	to->name = mem_strdup(cleared->name);
 }
 
 static void
@@ -45,9 +66,46 @@ hold_hash(const struct hold *hold, uint8_t out[CRYPTO_HASH_LEN])
 	hash_ids(hash, &hold->gone);
 	hash_ids(hash, &hold->failed);
 	hash_ids(hash, &hold->unread);
+	crypto_hash_add(hash,
+	    slice_make(hold->cleared_digest, sizeof(hold->cleared_digest)));
 	crypto_hash_final(hash, out);
 	crypto_hash_free(hash);
 	buf_fini(&head);
+}
+
+static void
+cleared_encode(const struct hold *hold, struct buf *note)
+{
+	buf_add_u32be(note, (uint32_t)hold->cleared_count);
+	for (size_t i = 0; i < hold->cleared_count; i++) {
+		const struct hold_cleared *one = &hold->cleared[i];
+
+		buf_add_u32be(note, (uint32_t)strlen(one->name));
+		buf_add_str(note, one->name);
+		buf_add_u64be(note, one->lost);
+		buf_add_u64be(note, one->shrunk);
+		buf_add_u64be(note, one->before);
+		buf_add_u64be(note, one->unwritten);
+	}
+}
+
+static void
+cleared_decode(struct reader *r, struct hold *out)
+{
+	uint32_t count = reader_u32be(r);
+
+	for (uint32_t i = 0; !r->failed && i < count; i++) {
+		struct slice name = reader_take(r, reader_u32be(r));
+		struct hold_cleared one = {.lost = reader_u64be(r)};
+
+		one.shrunk = reader_u64be(r);
+		one.before = reader_u64be(r);
+		one.unwritten = reader_u64be(r);
+		one.name = mem_strndup((const char *)name.data, name.len);
+		if (!r->failed)
+			hold_cleared_add(out, &one);
+		free(one.name);
+	}
 }
 
 int
@@ -69,6 +127,7 @@ hold_keep(struct replica *replica, const struct hold *hold, struct err *err)
 	buf_add_u64be(&note, hold->before);
 	buf_add_u64be(&note, hold->errors);
 	buf_add_u64be(&note, hold->gone.count);
+	cleared_encode(hold, &note);
 	buf_add(&note, slice_make(hold->gone.list, kept * ID_LEN));
 	rc = buf_check(&note, "held objects", err);
 	if (rc == 0)
@@ -137,6 +196,7 @@ hold_decode(
 	out->before = reader_u64be(&r);
 	out->errors = reader_u64be(&r);
 	*out_gone = reader_u64be(&r);
+	cleared_decode(&r, out);
 	for (size_t i = 0; good && i < *out_gone && i < HOLD_IDS_MAX; i++) {
 		struct slice id = reader_take(&r, ID_LEN);
 		struct id one;

@@ -6,13 +6,14 @@
  *    └───── something passes the guards: forgotten
  *
  * "The same" is the same guards, the same objects deleted, the same objects
- * unreadable, the same members lost by the same groups, and with `minimum` the
- * same number of objects.
+ * unreadable, the same members lost by the same groups, the same objects
+ * without the same attributes, and with `minimum` the same number of objects.
  */
 #ifndef SPOKE_EXPORT_HOLD_H
 #define SPOKE_EXPORT_HOLD_H
 
 #include "common/replica/replica.h"
+#include "common/wire/crypto.h"
 #include "spoke/export/collect_ids.h"
 
 /* A set of them is an unsigned. */
@@ -20,7 +21,17 @@ enum hold_guard {
 	HOLD_MINIMUM = 1,
 	HOLD_ERRORS = 2,
 	HOLD_DELETIONS = 4,
-	HOLD_MEMBERS = 8 /* groups whose list cannot be believed */
+	HOLD_MEMBERS = 8, /* groups whose list cannot be believed */
+	HOLD_CLEARED = 16
+};
+
+/* An attribute that objects would lose. */
+struct hold_cleared {
+	char *name;         /* owned */
+	uint64_t lost;      /* objects that have it no more */
+	uint64_t shrunk;    /* that have fewer values */
+	uint64_t before;    /* that had it */
+	uint64_t unwritten; /* lost it without being written, of some asked */
 };
 
 struct hold {
@@ -32,9 +43,15 @@ struct hold {
 	struct collect_ids gone, failed; /* objects; sorted */
 	/* Groups whose list cannot be believed, and whom it lost; sorted. */
 	struct collect_ids unread;
+	struct hold_cleared *cleared; /* by name */
+	size_t cleared_count;
+	/* Which objects lose what; to tell one such hold from another. */
+	uint8_t cleared_digest[CRYPTO_HASH_LEN];
 };
 
 void hold_fini(struct hold *hold);
+/* Adds one; the name is copied. */
+void hold_cleared_add(struct hold *hold, const struct hold_cleared *cleared);
 
 /* Keeps what is held now, instead of what was. Not inside an intake, which is
  * rolled back. */

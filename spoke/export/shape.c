@@ -212,6 +212,47 @@ shape_judge(const struct shape *shape, const struct shape_case *c)
 	return SHAPE_EXPORTED;
 }
 
+const char *
+shape_source(const struct shape *shape, const struct search_entry *entry,
+    enum shape_reason reason)
+{
+	static const char type[] = "msExchRecipientTypeDetails";
+	struct facts facts;
+
+	switch (reason) {
+	case SHAPE_OWN:
+		return facts_source(shape->facts, entry, FACTS_OWN);
+	case SHAPE_FOREIGN:
+		return facts_source(shape->facts, entry, FACTS_FOREIGN);
+	case SHAPE_MARKED:
+		return facts_source(shape->facts, entry, FACTS_MARKED);
+	case SHAPE_DISABLED:
+		return facts_source(shape->facts, entry, FACTS_DISABLED);
+	case SHAPE_HIDDEN:
+		return facts_source(shape->facts, entry, FACTS_HIDDEN);
+	case SHAPE_CLOSED:
+		return facts_source(shape->facts, entry, FACTS_CLOSED);
+	case SHAPE_SYSTEM:
+		facts_find(shape->facts, entry, &facts);
+		return facts.system ? NULL : type;
+	case SHAPE_EXPORTED:
+	case SHAPE_EXCLUDED:
+	case SHAPE_MEMBERS_ONLY:
+	case SHAPE_KIND:
+	case SHAPE_NO_ADDRESS:
+	case SHAPE_ERROR:
+	case SHAPE_REASON_COUNT:
+		break;
+	}
+	return NULL;
+}
+
+enum attributes_form
+shape_form(const struct shape *shape, const char *name)
+{
+	return attributes_form(shape->attributes, name);
+}
+
 /* --- composing --- */
 
 struct composer {

@@ -102,6 +102,12 @@ enum shape_reason shape_object(
  * in hexadecimal digits, has ID_HEX_SIZE bytes and is borrowed. */
 void shape_name(const struct shape *shape, const struct id *id, char *opaque,
     struct object *object);
+/* The attribute that leaves this entry out for that reason, as the server names
+ * it; NULL when no attribute does, but its place, its name or what it is. */
+const char *shape_source(const struct shape *shape,
+    const struct search_entry *entry, enum shape_reason reason);
+/* How the values of an attribute are treated, by canonical name. */
+enum attributes_form shape_form(const struct shape *shape, const char *name);
 /* Adds the notes of an exported object. */
 void shape_count_notes(struct shape_counts *counts, const struct shape_case *c);
 

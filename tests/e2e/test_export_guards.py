@@ -211,6 +211,49 @@ def test_members_of_a_group_that_is_not_readable(star, slapd_factory, feed):
     assert published(spoke, star)[1] == 6
 
 
+NO_TELEPHONE = 'access to attrs=telephoneNumber by * none\n'
+
+
+def test_attributes_that_are_lost(star, source):
+    """What the account may no longer read does not leave the targets; what
+    somebody released does, once."""
+    spoke = source(4, 'feed = "full";')
+    before = published(spoke, star)
+    spoke.ldap.restart(access=NO_TELEPHONE)
+    said = spoke.do('run', 'staff', '--full', expect=3).text
+    for words in ('telephoneNumber would be lost by 4 of 4 objects',
+                  'nobody wrote to the entries', spoke.ldap.service_dn,
+                  'galspoke release --list staff'):
+        assert words in said, said
+    assert published(spoke, star) == before
+    said = spoke.json('release', '--list', 'staff')
+    assert said['deletions'] == 0 and said['cleared'] == [
+        {'attribute': 'telephoneNumber', 'lost': 4, 'shrunk': 0, 'before': 4,
+         'unwritten': 4}]
+    spoke.do('run', 'staff', '--full', expect=3)
+    # others than those released
+    assert 'telephoneNumber would be lost by 4' in spoke.do(
+        'release', 'staff').out
+    spoke.ldap.restart(access=NO_TELEPHONE + 'access to attrs=title '
+                       'by * none\n')
+    said = spoke.do('run', 'staff', '--full', expect=3).text
+    assert 'telephoneNumber' in said and 'title' in said, said
+    assert published(spoke, star) == before
+    spoke.ldap.restart(access=NO_TELEPHONE)
+    spoke.do('run', 'staff', '--full', expect=3)
+    spoke.do('release', 'staff')
+    # what else changes does not matter
+    spoke.ldap.modify(people(spoke)[0], title='Changed')
+    assert '0 added, 4 modified' in spoke.do('run', 'staff', '--full').out
+    assert published(spoke, star)[0] > before[0]
+    assert 'nothing is held' in spoke.do('release', 'staff', expect=1).text
+    # back, and gone again
+    spoke.ldap.restart()
+    assert '4 modified' in spoke.do('run', 'staff', '--full').out
+    spoke.ldap.restart(access=NO_TELEPHONE)
+    spoke.do('run', 'staff', '--full', expect=3)
+
+
 def test_a_policy_that_went(star, source):
     """What it published stays with others until the hub ends it; status
     tells of it at the source, and streams at the hub."""
