@@ -105,10 +105,9 @@ containers_find(struct scope *s, struct scope_from *from, struct err *err)
 }
 
 static int
-from_open(struct scope *s, struct scope_from *from, struct err *err)
+excludes_open(struct scope *s, struct scope_from *from, struct err *err)
 {
 	const struct export_base *base = from->base;
-	char text[1024];
 	int rc;
 
 	from->excludes =
@@ -131,6 +130,18 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 			    forest_where(s->options.forest, base->exclude[i]),
 			    s->options.policy->name);
 	}
+	return 0;
+}
+
+static int
+from_open(struct scope *s, struct scope_from *from, struct err *err)
+{
+	const struct export_base *base = from->base;
+	char text[1024];
+	int rc;
+
+	if (excludes_open(s, from, err) < 0)
+		return -1;
 	if (base->ou == NULL && base->object == NULL)
 		return filters_build(s, from, err) < 0
 			   ? -1
