@@ -433,6 +433,25 @@ read_with(struct session *session, const struct search_options *options,
 }
 
 int
+search_each(struct session *session, const struct search_options *options,
+    search_fn *fn, void *arg, struct err *err)
+{
+	struct search *search = NULL;
+	struct search_entry entry;
+	int rc;
+
+	if (search_open(session, options, &search, err) < 0)
+		return -1;
+	while ((rc = search_step(search, &entry, err)) == 1) {
+		rc = fn(arg, &entry, err);
+		if (rc != 0)
+			break;
+	}
+	search_close(search);
+	return rc;
+}
+
+int
 search_read(struct session *session, const char *dn,
     const char *const *attributes, struct arena *arena,
     struct search_entry *out_entry, struct err *err)

@@ -58,6 +58,14 @@ int search_step(struct search *search, struct search_entry *out_entry,
 /* Abandons what is under way. NULL is legal. */
 void search_close(struct search *search);
 
+/* Returns 0 to go on, 1 to stop without error, -1. The entry is valid until it
+ * returns. */
+typedef int search_fn(
+    void *arg, const struct search_entry *entry, struct err *err);
+/* Calls fn for every entry: 0 the complete end, 1 fn stopped, -1. */
+int search_each(struct session *session, const struct search_options *options,
+    search_fn *fn, void *arg, struct err *err) ERR_WUR;
+
 /* One entry by base search into the arena: 1 found, 0 noSuchObject, -1. */
 int search_read(struct session *session, const char *dn,
     const char *const *attributes, struct arena *arena,

@@ -201,9 +201,9 @@ along_explain(
 }
 
 static int
-entry_explain(
-    struct explainer *x, const struct search_entry *entry, struct err *err)
+entry_explain(void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct explainer *x = arg;
 	struct shape_case question = {.entry = entry};
 	struct object raw;
 	struct scope_hit hit;
@@ -243,17 +243,11 @@ forest_explain(struct explainer *x, const char *filter, struct err *err)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < forest_count(q->forest); i++) {
-		struct search *search = NULL;
-		struct search_entry entry;
-
 		options.base = forest_dn(q->forest, i);
-		if (forest_context(q->forest, i, &context, err) < 0 ||
-		    search_open(context->session, &options, &search, err) < 0)
+		if (forest_context(q->forest, i, &context, err) < 0)
 			return -1;
-		while ((rc = search_step(search, &entry, err)) > 0 &&
-		       (rc = entry_explain(x, &entry, err)) == 0)
-			;
-		search_close(search);
+		rc = search_each(
+		    context->session, &options, entry_explain, x, err);
 	}
 	return rc;
 }

@@ -271,8 +271,9 @@ node_read(struct walk *w, size_t index, struct err *err)
 /* --- groups among the members --- */
 
 static int
-nested_take(struct walk *w, const struct search_entry *entry, struct err *err)
+nested_take(void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct walk *w = arg;
 	const struct groups_options *o = &w->groups->options;
 	const struct dialect *dialect = w->groups->dialect;
 	uint64_t known;
@@ -304,19 +305,8 @@ nested_search(struct walk *w, const struct forest_context *context,
 	    .filter = filter,
 	    .attributes = names,
 	    .page_size = w->groups->options.page_size};
-	struct search *search = NULL;
-	struct search_entry entry;
-	int rc;
 
-	if (search_open(context->session, &options, &search, err) < 0)
-		return -1;
-	while ((rc = search_step(search, &entry, err)) == 1)
-		if (nested_take(w, &entry, err) < 0) {
-			rc = -1;
-			break;
-		}
-	search_close(search);
-	return rc;
+	return search_each(context->session, &options, nested_take, w, err);
 }
 
 /* (&GROUP(|id...)) of those who wait. */

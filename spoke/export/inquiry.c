@@ -54,6 +54,37 @@ inquiry_judge(const struct inquiry *q, struct arena *arena,
 	return 0;
 }
 
+struct choice {
+	const struct inquiry *inquiry;
+	struct arena *arena;
+	struct buf *out_dn;
+};
+
+/* 1: this one is chosen. */
+static int
+chosen_take(void *arg, const struct search_entry *entry, struct err *err)
+{
+	const struct choice *choice = arg;
+	struct shape_case question = {.entry = entry};
+	enum shape_reason reason;
+	struct object raw;
+	struct scope_hit hit;
+	int rc = scope_find(choice->inquiry->scope, entry, &hit, err);
+
+	if (rc <= 0)
+		return rc;
+	question.excluded = hit.excluded;
+	question.members_only = hit.members_only;
+	arena_reset(choice->arena);
+	if (inquiry_judge(choice->inquiry, choice->arena, &question, &raw,
+		&reason, err) < 0)
+		return -1;
+	if (reason != SHAPE_EXPORTED)
+		return 0;
+	buf_add_str(choice->out_dn, entry->dn);
+	return 1;
+}
+
 /* The first that is chosen of the entries found. */
 static int
 chosen_find(const struct inquiry *q, size_t context, const char *filter,
@@ -66,36 +97,16 @@ chosen_find(const struct inquiry *q, size_t context, const char *filter,
 	    .attributes = shape_attributes(q->shape),
 	    .page_size = q->conf->directory.page_size,
 	    .extended_dn = q->extended_dn};
-	struct arena *arena = arena_new(INQUIRY_ARENA_MAX);
+	struct choice choice = {.inquiry = q, .out_dn = out_dn};
 	const struct forest_context *place;
-	enum shape_reason reason;
-	struct search *search = NULL;
-	struct search_entry entry;
-	struct object raw;
-	struct scope_hit hit;
-	bool found = false;
-	int rc = forest_context(q->forest, context, &place, err);
+	int rc;
 
-	if (rc == 0)
-		rc = search_open(place->session, &options, &search, err);
-	while (
-	    rc == 0 && !found && (rc = search_step(search, &entry, err)) == 1) {
-		struct shape_case question = {.entry = &entry};
-
-		rc = scope_find(q->scope, &entry, &hit, err);
-		if (rc <= 0)
-			continue;
-		question.excluded = hit.excluded;
-		question.members_only = hit.members_only;
-		arena_reset(arena);
-		rc = inquiry_judge(q, arena, &question, &raw, &reason, err);
-		found = rc == 0 && reason == SHAPE_EXPORTED;
-		if (found)
-			buf_add_str(out_dn, entry.dn);
-	}
-	search_close(search);
-	arena_free(arena);
-	return rc < 0 ? -1 : found;
+	if (forest_context(q->forest, context, &place, err) < 0)
+		return -1;
+	choice.arena = arena_new(INQUIRY_ARENA_MAX);
+	rc = search_each(place->session, &options, chosen_take, &choice, err);
+	arena_free(choice.arena);
+	return rc;
 }
 
 int

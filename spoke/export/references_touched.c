@@ -39,8 +39,9 @@ is_same_name(struct collector *c, const struct id *id, const char *dn,
 }
 
 static int
-entry_take(struct renamed *w, const struct search_entry *entry, struct err *err)
+entry_take(void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct renamed *w = arg;
 	struct id id, name;
 	size_t at;
 	bool same;
@@ -73,20 +74,10 @@ context_read(
 	    .attributes = names,
 	    .page_size = w->c->options->conf->directory.page_size};
 	const struct forest_context *context;
-	struct search *search = NULL;
-	struct search_entry entry;
-	int rc;
 
-	if (forest_context(w->c->forest, index, &context, err) < 0 ||
-	    search_open(context->session, &options, &search, err) < 0)
+	if (forest_context(w->c->forest, index, &context, err) < 0)
 		return -1;
-	while ((rc = search_step(search, &entry, err)) == 1)
-		if (entry_take(w, &entry, err) < 0) {
-			rc = -1;
-			break;
-		}
-	search_close(search);
-	return rc;
+	return search_each(context->session, &options, entry_take, w, err);
 }
 
 /* The names of all that were touched; what has none any more is gone. */

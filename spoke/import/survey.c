@@ -145,8 +145,9 @@ survey_legacy(struct survey *survey, const struct search_entry *entry,
 
 static int
 survey_address_entry(
-    struct survey *survey, const struct search_entry *entry, struct err *err)
+    void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct survey *survey = arg;
 	static const char *const names[] = {
 	    "mail", "proxyAddresses", "targetAddress"};
 	struct importdb_claim claim = {.dn = entry->dn};
@@ -185,34 +186,13 @@ survey_address_entry(
 	    survey->db, IMPORTDB_NICKNAME, "", nickname, &claim.entry, err);
 }
 
-static int
-survey_search(struct survey *survey, struct session *session,
-    const struct search_options *search_options,
-    int (*fn)(struct survey *survey, const struct search_entry *entry,
-	struct err *err),
-    struct err *err)
-{
-	struct search *search = NULL;
-	struct search_entry entry;
-	int rc;
-
-	if (search_open(session, search_options, &search, err) != 0)
-		return -1;
-	while ((rc = search_step(search, &entry, err)) > 0)
-		if (fn(survey, &entry, err) != 0) {
-			rc = -1;
-			break;
-		}
-	search_close(search);
-	return rc;
-}
-
 /* Of the catalogue only what lies elsewhere: it may lag behind our own writes.
  */
 static int
 survey_catalogue_entry(
-    struct survey *survey, const struct search_entry *entry, struct err *err)
+    void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct survey *survey = arg;
 	const struct survey_options *o = survey->options;
 
 	if (forest_find(o->forest, entry->dn) ==
@@ -234,9 +214,9 @@ survey_addresses_in(
 	    .page_size = survey->options->page_size,
 	};
 
-	if (survey_search(survey, in->session, &options,
+	if (search_each(in->session, &options,
 		catalogue ? survey_catalogue_entry : survey_address_entry,
-		err) != 0)
+		survey, err) != 0)
 		return err_prepend(err, "reading addresses");
 	return 0;
 }
@@ -325,9 +305,9 @@ survey_name(struct survey *survey, const struct search_entry *entry,
 }
 
 static int
-survey_ou_entry(
-    struct survey *survey, const struct search_entry *entry, struct err *err)
+survey_ou_entry(void *arg, const struct search_entry *entry, struct err *err)
 {
+	struct survey *survey = arg;
 	struct importdb_entry ours = {.dn = entry->dn, .inside = true};
 	char member[LIMIT_NAME_CHARS + 1] = "";
 
@@ -377,8 +357,8 @@ survey_ou(struct survey *survey, struct err *err)
 	    .attributes = attributes,
 	    .page_size = survey->options->page_size,
 	};
-	int rc = survey_search(
-	    survey, survey->options->session, &options, survey_ou_entry, err);
+	int rc = search_each(
+	    survey->options->session, &options, survey_ou_entry, survey, err);
 
 	free(attributes);
 	if (rc != 0 && err->code == LDAP_NO_SUCH_OBJECT)
