@@ -221,19 +221,30 @@ names_check(const struct spoke_conf *conf, struct err *err)
 	return 0;
 }
 
+int
+conf_exports_copy(
+    struct spoke_conf *conf, struct export_policy **out_list, struct err *err)
+{
+	struct export_policy *list =
+	    arena_calloc(conf->arena, conf->export_count + 1, sizeof(*list));
+
+	*out_list = list;
+	if (list == NULL)
+		return err_set(err, ERR_LIMIT, "too many policies");
+	if (conf->export_count > 0)
+		memcpy(list, conf->exports, conf->export_count * sizeof(*list));
+	conf->exports = list;
+	return 0;
+}
+
 /* MEMBER/POLICY where no tag was given. */
 static int
 tags_complete(struct spoke_conf *conf, struct err *err)
 {
 	struct export_policy *list;
 
-	if (conf->export_count == 0)
-		return 0;
-	list = arena_calloc(conf->arena, conf->export_count, sizeof(*list));
-	if (list == NULL)
-		return err_set(err, ERR_LIMIT, "too many policies");
-	memcpy(list, conf->exports, conf->export_count * sizeof(*list));
-	conf->exports = list;
+	if (conf_exports_copy(conf, &list, err) < 0)
+		return -1;
 	for (size_t i = 0; i < conf->export_count; i++) {
 		char *tag;
 

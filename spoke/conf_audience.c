@@ -170,13 +170,8 @@ conf_audience_expand(struct spoke_conf *conf, struct err *err)
 
 	if (groups_check(conf, err) < 0)
 		return -1;
-	if (conf->export_count == 0)
-		return 0;
-	list = arena_calloc(conf->arena, conf->export_count, sizeof(*list));
-	if (list == NULL)
-		return err_set(err, ERR_LIMIT, "too many policies");
-	memcpy(list, conf->exports, conf->export_count * sizeof(*list));
-	conf->exports = list;
+	if (conf_exports_copy(conf, &list, err) < 0)
+		return -1;
 	for (size_t i = 0; i < conf->export_count; i++)
 		if (policy_expand(conf, &list[i], err) < 0)
 			return -1;

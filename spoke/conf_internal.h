@@ -1,4 +1,4 @@
-/* Shared by conf.c, conf_directory.c and conf_export.c. */
+/* Shared by conf.c, conf_audience.c, conf_directory.c and conf_export.c. */
 #ifndef SPOKE_CONF_INTERNAL_H
 #define SPOKE_CONF_INTERNAL_H
 
@@ -7,6 +7,10 @@
 extern const struct conf_table conf_directory_table;
 extern const struct conf_table conf_export_table;
 extern const struct conf_table conf_member_group_table;
+
+/* A copy of the exports takes their place, to be completed. */
+int conf_exports_copy(struct spoke_conf *conf, struct export_policy **out_list,
+    struct err *err) ERR_WUR;
 
 /* Replaces the groups in audiences by their members. Class config when there is
  * no such group, or two of one name. */

@@ -16,8 +16,8 @@ id_format(const struct id *id, char *text)
 	return text;
 }
 
-static int
-hex_digit(uint8_t c)
+int
+id_hex_digit(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -36,8 +36,8 @@ id_unhex(struct slice text, uint8_t *out, size_t out_len, struct err *err)
 		    "%zu hexadecimal digits where %zu belong", text.len,
 		    out_len * 2);
 	for (size_t i = 0; i < out_len; i++) {
-		int high = hex_digit(text.data[2 * i]);
-		int low = hex_digit(text.data[2 * i + 1]);
+		int high = id_hex_digit(text.data[2 * i]);
+		int low = id_hex_digit(text.data[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return err_set(err, ERR_BAD_DATA,

@@ -34,6 +34,8 @@ int id_from_slice(struct slice raw, struct id *out_id, struct err *err) ERR_WUR;
 /* Random bytes from the operating system's generator. */
 int id_random(struct id *out_id, struct err *err) ERR_WUR;
 
+/* 0 to 15, or -1: no hexadecimal digit. */
+int id_hex_digit(uint8_t c);
 /* Lower- or upper-case hexadecimal to bytes, exactly out_len of them. */
 int id_unhex(
     struct slice text, uint8_t *out, size_t out_len, struct err *err) ERR_WUR;

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "common/base/id.h"
+
 #define DN_MAX (64 * 1024)
 #define DN_SPECIALS ",+\"\\<>;="
 /* Parts of a multi-valued RDN. */
@@ -56,24 +58,12 @@ is_separator(char c)
 	return c == ',' || c == ';';
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Two hexadecimal digits at p, or -1. */
 static int
 hex_pair(const char *p)
 {
-	int high = hex_digit(p[0]);
-	int low = high < 0 ? -1 : hex_digit(p[1]);
+	int high = id_hex_digit((uint8_t)p[0]);
+	int low = high < 0 ? -1 : id_hex_digit((uint8_t)p[1]);
 
 	return low < 0 ? -1 : high << 4 | low;
 }

@@ -201,6 +201,20 @@ feed_fail(struct feed *feed, int code, const char *diagnostic, struct err *err)
 }
 
 int
+feed_result(struct feed *feed, LDAPMessage *message, int *out_code,
+    char **out_diagnostic, LDAPControl ***out_controls, struct err *err)
+{
+	int parsed;
+
+	feed->msgid = -1;
+	parsed = ldap_parse_result(session_handle(feed->session), message,
+	    out_code, NULL, out_diagnostic, NULL, out_controls, 1);
+	return parsed == LDAP_SUCCESS
+		   ? 0
+		   : feed_fail(feed, parsed, "malformed result", err);
+}
+
+int
 feed_bad(struct feed *feed, const char *cause, struct err *err)
 {
 	feed->state = FEED_FAILED;

@@ -149,14 +149,12 @@ dirsync_result(struct feed *feed, LDAPMessage *message, struct err *err)
 {
 	LDAPControl **controls = NULL;
 	char *diagnostic = NULL;
-	int code, rc, parsed;
+	int code;
+	int rc = feed_result(feed, message, &code, &diagnostic, &controls, err);
 
-	feed->msgid = -1;
-	parsed = ldap_parse_result(session_handle(feed->session), message,
-	    &code, NULL, &diagnostic, NULL, &controls, 1);
-	if (parsed != LDAP_SUCCESS) {
-		rc = feed_fail(feed, parsed, "malformed result", err);
-	} else if (code != LDAP_SUCCESS) {
+	if (rc < 0)
+		return -1;
+	if (code != LDAP_SUCCESS) {
 		rc = dirsync_refused(
 		    feed, code, diagnostic == NULL ? "" : diagnostic, err);
 	} else {
@@ -218,14 +216,10 @@ dirsync_place(struct feed *feed, const char *reason, struct err *err)
 int
 feed_dirsync_begin(struct feed *feed, struct err *err)
 {
-	int rc = feed_ad_identity(feed, &feed->highest, err);
+	int rc = feed_ad_identity(feed, err);
 
-	if (rc < 0)
-		return -1;
-	if (rc == 0)
-		return feed_refuse(feed,
-		    "the account cannot read highestCommittedUSN and "
-		    "invocationId of the server");
+	if (rc <= 0)
+		return rc;
 	if (feed->old_position.len == 0)
 		return dirsync_place(feed, "first reading", err);
 	if (!slice_equal(

@@ -69,11 +69,14 @@ int feed_receive(
 int feed_fail(
     struct feed *feed, int code, const char *diagnostic, struct err *err);
 int feed_bad(struct feed *feed, const char *cause, struct err *err);
+/* The answer that ends a search, and frees the message. *out_diagnostic may be
+ * NULL; to be freed, as the controls. */
+int feed_result(struct feed *feed, LDAPMessage *message, int *out_code,
+    char **out_diagnostic, LDAPControl ***out_controls, struct err *err);
 
 /* AD: invocationId (hex) as identity, and highestCommittedUSN. 1 found, 0 the
- * account may not read them, -1. */
-int feed_ad_identity(
-    struct feed *feed, uint64_t *out_highest, struct err *err) ERR_WUR;
+ * account may not read them, and the feed is refused, -1. */
+int feed_ad_identity(struct feed *feed, struct err *err) ERR_WUR;
 /* May the account read what was deleted? 1, 0, -1. */
 int feed_ad_sees_deleted(struct feed *feed, struct err *err) ERR_WUR;
 char *feed_ad_deleted_base(const struct feed *feed);

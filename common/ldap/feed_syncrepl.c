@@ -221,14 +221,12 @@ sync_result(struct feed *feed, LDAPMessage *message, struct err *err)
 {
 	LDAPControl **controls = NULL;
 	char *diagnostic = NULL;
-	int code, rc, parsed;
+	int code;
+	int rc = feed_result(feed, message, &code, &diagnostic, &controls, err);
 
-	feed->msgid = -1;
-	parsed = ldap_parse_result(session_handle(feed->session), message,
-	    &code, NULL, &diagnostic, NULL, &controls, 1);
-	if (parsed != LDAP_SUCCESS)
-		rc = feed_fail(feed, parsed, "malformed result", err);
-	else if (code != LDAP_SUCCESS)
+	if (rc < 0)
+		return -1;
+	if (code != LDAP_SUCCESS)
 		rc = sync_refused(
 		    feed, code, diagnostic == NULL ? "" : diagnostic, err);
 	else

@@ -22,7 +22,7 @@ enum usn_phase { USN_LIVE, USN_DELETED, USN_SWEEP };
 static const char *const usn_attributes[] = {"objectGUID", NULL};
 
 int
-feed_ad_identity(struct feed *feed, uint64_t *out_highest, struct err *err)
+feed_ad_identity(struct feed *feed, struct err *err)
 {
 	static const char *const names[] = {
 	    "dsServiceName", "highestCommittedUSN", "vendorName", NULL};
@@ -51,12 +51,15 @@ feed_ad_identity(struct feed *feed, uint64_t *out_highest, struct err *err)
 		buf_add_hex(&feed->identity, id);
 		if (id.len == 0 ||
 		    !slice_u64(search_first(&root, "highestCommittedUSN"),
-			out_highest))
+			&feed->highest))
 			rc = 0;
 	}
 	free(dn);
 	arena_free(arena);
-	return rc;
+	return rc != 0 ? rc
+		       : feed_refuse(feed,
+			     "the account cannot read highestCommittedUSN and "
+			     "invocationId of the server");
 }
 
 /* The well-known GUID finds it in any language. */
@@ -165,14 +168,10 @@ int
 feed_usn_begin(struct feed *feed, struct err *err)
 {
 	uint64_t last = 0;
-	int rc = feed_ad_identity(feed, &feed->highest, err);
+	int rc = feed_ad_identity(feed, err);
 
-	if (rc < 0)
-		return -1;
-	if (rc == 0)
-		return feed_refuse(feed,
-		    "the account cannot read highestCommittedUSN and "
-		    "invocationId of the server");
+	if (rc <= 0)
+		return rc;
 	buf_reset(&feed->position);
 	buf_addf(&feed->position, "%llu", (unsigned long long)feed->highest);
 	if (feed->old_position.len == 0)
