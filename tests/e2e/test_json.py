@@ -39,6 +39,7 @@ def documented(name):
 
 
 STRICT = 'max_delete_percent = 0; max_delete_count = 0;'
+KEPT = 'max_clear_percent = 0; max_clear_count = 0;'
 
 
 class Printed:
@@ -66,6 +67,7 @@ def printed(star, openldap, slapd_factory):
     boss = here.add_person(30, jpegPhoto=b'\xff' * 102401)
     one = here.add_person(31, manager=boss, jpegPhoto=b'\xff\xd8\xff')
     here.add_person(32, mail='p1@south.example')
+    sir = here.add_person(33, title='Sir')
     here.add('cn=Crew,' + here.staff, {
         'objectClass': ['groupOfNames', 'extensibleObject'], 'cn': 'Crew',
         'mail': 'crew@west.example', 'member': [one]})
@@ -89,10 +91,12 @@ def printed(star, openldap, slapd_factory):
     for argv in ('members',), ('streams',), ('who-sees', mail), ('status',):
         p.take(star.hub, *argv)
     # guards at work, and an object out of its place
-    north.write_policies(export_extra=STRICT, import_extra=STRICT)
+    north.write_policies(export_extra='manager = true;' + STRICT + KEPT,
+                         import_extra=STRICT)
     contact, = here.search(here.partners, '(mail=p2@south.example)')
     here.rename(contact, contact.split(',')[0], here.staff)
     here.delete(one)
+    here.modify(sir, title=None)
     there.delete(gone)
     south.export()
     p.take(north, 'run', 'staff', expect=3)
