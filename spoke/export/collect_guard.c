@@ -213,7 +213,9 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	size_t doubts;
 
 	if (replica_intake_preview(c->intake, &changes, err) < 0 ||
-	    collect_lag_check(c, &changes, err) < 0 ||
+	    collect_lag_check(c, &changes, err) < 0)
+		return -1;
+	if (changes.added + changes.deleted > 0 &&
 	    scope_places_check(c->scope, err) < 0)
 		return -1;
 	if (collect_witness_check(c, changes.added > 0, err) < 0)

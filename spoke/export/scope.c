@@ -82,9 +82,8 @@ scope_words(
 		buf_add_str(out, base->filter);
 }
 
-/* Containers and OUs that a search finds: what is in them goes out. */
-static int
-containers_find(struct scope *s, struct scope_from *from, struct err *err)
+int
+scope_containers_find(struct scope *s, struct scope_from *from, struct err *err)
 {
 	unsigned kinds = from->base->kind_set & ~DIALECT_FIND_RECIPIENTS;
 	struct buf filter;
@@ -145,7 +144,7 @@ from_open(struct scope *s, struct scope_from *from, struct err *err)
 	if (base->ou == NULL && base->object == NULL)
 		return filters_build(s, from, err) < 0
 			   ? -1
-			   : containers_find(s, from, err);
+			   : scope_containers_find(s, from, err);
 	rc = scope_pin(
 	    s, base->ou != NULL ? base->ou : base->object, &from->place, err);
 	if (rc < 0)

@@ -55,8 +55,8 @@ void scope_close(struct scope *scope);
 /* Writes the pins and the members; with the version that they led to. */
 int scope_pins_keep(struct scope *scope, struct err *err) ERR_WUR;
 /* After reading: are the places still where scope_open() found them? One that
- * was renamed meanwhile let out what it leaves out. Class temporary, naming
- * it. */
+ * was renamed meanwhile let out what it leaves out, and nobody was found in it
+ * any more. Class temporary, naming it. */
 int scope_places_check(struct scope *scope, struct err *err) ERR_WUR;
 /* Single objects that are not there (any more). */
 size_t scope_missing(const struct scope *scope);

@@ -70,6 +70,9 @@ const char *scope_filter(const struct scope *scope);
 /* Appends what a search looks for. */
 void scope_words(
     const struct scope *scope, const struct export_base *base, struct buf *out);
+/* Containers and OUs that its search finds: what is in them goes out. */
+int scope_containers_find(
+    struct scope *scope, struct scope_from *from, struct err *err) ERR_WUR;
 int scope_containers_read(struct scope *scope, struct scope_from *from,
     const char *filter, struct err *err) ERR_WUR;
 

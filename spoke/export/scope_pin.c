@@ -277,6 +277,15 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 /* --- after reading --- */
 
 static int
+moved(struct scope *s, const char *dn, struct err *err)
+{
+	return err_set(err, ERR_TEMPORARY,
+	    "\"%s\" on %s was renamed, moved, deleted or made while it was "
+	    "read: nothing is taken in; the next run reads it again",
+	    dn, forest_where(s->options.forest, dn));
+}
+
+static int
 place_stays(struct scope *s, const struct scope_place *place, struct err *err)
 {
 	struct id id;
@@ -289,26 +298,77 @@ place_stays(struct scope *s, const struct scope_place *place, struct err *err)
 	free(dn);
 	if (rc < 0)
 		return -1;
-	if (rc == 1 && id_compare(&id, &place->id) == 0)
-		return 0;
-	return err_set(err, ERR_TEMPORARY,
-	    "\"%s\" on %s was renamed, moved or deleted while it was read: "
-	    "nothing of it is taken in; the next run reads it again",
-	    place->dn, forest_where(s->options.forest, place->dn));
+	return rc == 1 && id_compare(&id, &place->id) == 0
+		   ? 0
+		   : moved(s, place->dn, err);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The first of a that is not in b, nor below one of b: which of two containers
+ * within each other is kept hangs on the order in which they came. */
+static const char *
+missing_from(const struct scope_from *a, const struct scope_from *b)
+{
+	for (size_t i = 0; i < a->container_count; i++) {
+		bool found =
+		    b->container_count > 0 &&
+		    bsearch(&a->containers[i], b->containers,
+			b->container_count, sizeof(char *), compare) != NULL;
+
+		for (size_t k = 0; !found && k < b->container_count; k++)
+			found = dn_is_below(
+			    a->containers[i], b->containers[k], true);
+		if (!found)
+			return a->containers[i];
+	}
+	return NULL;
+}
+
+/* What its search finds now: the same containers? */
+static int
+containers_stay(struct scope *s, struct scope_from *from, struct err *err)
+{
+	struct scope_from now = {.base = from->base};
+	const char *dn;
+	int rc = scope_containers_find(s, &now, err);
+
+	if (rc == 0 && from->container_count > 0)
+		qsort(from->containers, from->container_count, sizeof(char *),
+		    compare);
+	if (rc == 0 && now.container_count > 0)
+		qsort(now.containers, now.container_count, sizeof(char *),
+		    compare);
+	dn = rc < 0 ? NULL : missing_from(from, &now);
+	if (rc == 0 && dn == NULL)
+		dn = missing_from(&now, from);
+	if (dn != NULL)
+		rc = moved(s, dn, err);
+	for (size_t i = 0; i < now.container_count; i++)
+		free(now.containers[i]);
+	free(now.containers);
+	return rc;
 }
 
 int
 scope_places_check(struct scope *s, struct err *err)
 {
 	for (size_t i = 0; i < s->count; i++) {
-		const struct scope_from *from = &s->list[i];
+		struct scope_from *from = &s->list[i];
 
-		if (from->base->ou != NULL &&
-		    place_stays(s, &from->place, err) < 0)
+		if (place_stays(s, &from->place, err) < 0)
 			return -1;
 		for (size_t k = 0; k < from->base->exclude_count; k++)
 			if (place_stays(s, &from->excludes[k], err) < 0)
 				return -1;
+		if ((from->base->search != NULL ||
+			from->base->filter != NULL) &&
+		    containers_stay(s, from, err) < 0)
+			return -1;
 	}
 	return 0;
 }

@@ -320,3 +320,48 @@ def test_who_moves_while_everything_is_read(pair, tmp_path):
             reader.read('full')
     finally:
         trap.close()
+
+
+def test_a_place_is_renamed_while_what_was_touched_is_read(east, tmp_path):
+    """They are in the stream, and in none of the places that were found."""
+    unit(east, 'Innate')
+    person(east, 399, 'OU=Innate,' + east.staff)
+    inner = unit(east, 'Inner')
+    dns = [person(east, number, inner, description='x' * 3000)
+           for number in range(400, 550)]
+    where = [inner]
+
+    def rename():
+        new = 'OU=Innermost' if where[0] == inner else 'OU=Inner'
+        east.rename(where[0], new)
+        where[0] = '%s,%s' % (new, east.staff)
+
+    def touch(title):
+        for dn in dns:
+            east.modify(dn.replace(inner, where[0]), title=title)
+
+    trap = Trap((east.behind, 636), (east.address, 636), rename)
+    reader = Reader(tmp_path, east, uris('ldaps://' + east.behind))
+    reader.policy('search = "Inn*"; kinds = [ "ou" ];')
+    try:
+        first = reader.read()
+        assert first['count'] == len(dns) + 1
+        trap.set(None)
+        touch('Counted')
+        assert reader.read()['modified'] == len(dns)
+        whole, refused = trap.passed, 0
+        for share in (0.4, 0.5, 0.6, 0.7):
+            touch('At %s' % share)
+            trap.set(int(whole * share))
+            try:
+                assert reader.read()['deleted'] == 0
+            except AssertionError as error:
+                assert 'while it was read' in str(error), error
+                refused += 1
+            assert trap.limit is None
+            trap.set(None)
+            seen = reader.read()
+            assert (seen['deleted'], seen['count']) == (0, first['count'])
+        assert refused > 0
+    finally:
+        trap.close()
