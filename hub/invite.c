@@ -104,6 +104,27 @@ target_invite_drop(struct store *store, const char *name, struct err *err)
 	    "DELETE FROM invite WHERE name = ?1", "s", name);
 }
 
+void
+target_invites_free(struct target_invite *invites, size_t count)
+{
+	if (count > 0)
+		crypto_cleanse(invites, count * sizeof(*invites));
+	free(invites);
+}
+
+/* realloc() would leave secrets behind. */
+static struct target_invite *
+invites_grow(struct target_invite *invites, size_t count)
+{
+	struct target_invite *grown =
+	    mem_calloc(count == 0 ? 1 : count * 2, sizeof(*grown));
+
+	if (count > 0)
+		memcpy(grown, invites, count * sizeof(*grown));
+	target_invites_free(invites, count);
+	return grown;
+}
+
 int
 target_invites(struct store *store, struct target_invite **out_invites,
     size_t *out_count, struct err *err)
@@ -122,12 +143,11 @@ target_invites(struct store *store, struct target_invite **out_invites,
 		return -1;
 	while ((rc = db_step(stmt, err)) > 0) {
 		if ((count & (count - 1)) == 0)
-			invites = mem_realloc(invites,
-			    (count == 0 ? 1 : count * 2) * sizeof(*invites));
+			invites = invites_grow(invites, count);
 		invite_read(stmt, &invites[count++]);
 	}
 	if (rc < 0) {
-		free(invites);
+		target_invites_free(invites, count);
 		return -1;
 	}
 	*out_invites = invites;

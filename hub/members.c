@@ -196,9 +196,7 @@ front_invites(struct hub *hub, struct buf *out, struct err *err)
 	}
 	rc = 0;
 out:
-	if (count > 0)
-		crypto_cleanse(invites, count * sizeof(*invites));
-	free(invites);
+	target_invites_free(invites, count);
 	return rc;
 }
 
@@ -336,9 +334,7 @@ members_invites_expire(struct hub *hub, struct err *err)
 			   members_front_write(hub, err) < 0))
 		rc = -1;
 out:
-	if (count > 0)
-		crypto_cleanse(invites, count * sizeof(*invites));
-	free(invites);
+	target_invites_free(invites, count);
 	return rc;
 }
 
@@ -368,8 +364,6 @@ members_joined(struct hub *hub, const char *name, struct err *err)
 	}
 	if (rc == 0 && changed)
 		rc = members_front_write(hub, err);
-	if (count > 0)
-		crypto_cleanse(invites, count * sizeof(*invites));
-	free(invites);
+	target_invites_free(invites, count);
 	return rc;
 }

@@ -43,9 +43,7 @@ revoke_invites(
 		rc = spool_peer_remove(
 		    hub->spool, invitation_peer(&invites[i].id, peer), err);
 	}
-	if (count > 0)
-		crypto_cleanse(invites, count * sizeof(*invites));
-	free(invites);
+	target_invites_free(invites, count);
 	if (rc == 0 && *out_any)
 		rc = target_invite_drop(hub->store, name, err);
 	return rc;

@@ -153,9 +153,7 @@ invites_report(struct hub *hub, bool json, struct buf *out, struct err *err)
 		}
 		n++;
 	}
-	if (count > 0)
-		crypto_cleanse(invites, count * sizeof(*invites));
-	free(invites);
+	target_invites_free(invites, count);
 	return 0;
 }
 

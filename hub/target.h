@@ -116,8 +116,10 @@ int target_invite_put(struct store *store, const struct target_invite *invite,
     struct err *err) ERR_WUR;
 int target_invite_drop(
     struct store *store, const char *name, struct err *err) ERR_WUR;
-/* Those not done, oldest first; freed with free() after crypto_cleanse(). */
+/* Those not done, oldest first; to be freed with target_invites_free(). */
 int target_invites(struct store *store, struct target_invite **out_invites,
     size_t *out_count, struct err *err) ERR_WUR;
+/* Leaves no secret in memory. NULL is legal. */
+void target_invites_free(struct target_invite *invites, size_t count);
 
 #endif

@@ -31,12 +31,7 @@ fixture_relist(struct realm_member *m, const struct keys *keys)
 {
 	m->keys = *keys;
 	m->message.n_keys = 0;
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_SIGN, &m->keys.sign_active, true);
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_DECRYPT, &m->keys.decrypt_active, true);
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_CURVE, &m->keys.curve, true);
+	realm_list_keys(m);
 }
 
 /* Takes the realm's registry as join does, or as fetch would. */

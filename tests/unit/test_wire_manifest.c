@@ -1,29 +1,11 @@
 /* Manifests, and the key files that sign them. */
 #include "tests/unit/wire_vectors.h"
-#include "tests/unit/wire_realm.h"
+#include "tests/unit/wire_realm_test.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/fsio.h"
-
-static struct realm realm;
-
-static int
-realm_setup(void **state)
-{
-	(void)state;
-	realm_init(&realm);
-	return 0;
-}
-
-static int
-realm_teardown(void **state)
-{
-	(void)state;
-	realm_fini(&realm);
-	return 0;
-}
 
 /* --- manifests --- */
 

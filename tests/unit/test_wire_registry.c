@@ -1,24 +1,6 @@
 /* The registry: decoding, chains of keys, limits, names. */
 #include "tests/unit/wire_vectors.h"
-#include "tests/unit/wire_realm.h"
-
-static struct realm realm;
-
-static int
-realm_setup(void **state)
-{
-	(void)state;
-	realm_init(&realm);
-	return 0;
-}
-
-static int
-realm_teardown(void **state)
-{
-	(void)state;
-	realm_fini(&realm);
-	return 0;
-}
+#include "tests/unit/wire_realm_test.h"
 
 static void
 assert_refused(enum err_class expected)

@@ -76,6 +76,18 @@ realm_list_key(struct realm_member *m, Galr__KeyRole role,
 	return key;
 }
 
+/* Its active keys, one of each role. */
+static inline void
+realm_list_keys(struct realm_member *m)
+{
+	(void)realm_list_key(
+	    m, GALR__KEY_ROLE__KEY_SIGN, &m->keys.sign_active, true);
+	(void)realm_list_key(
+	    m, GALR__KEY_ROLE__KEY_DECRYPT, &m->keys.decrypt_active, true);
+	(void)realm_list_key(
+	    m, GALR__KEY_ROLE__KEY_CURVE, &m->keys.curve, true);
+}
+
 static inline void
 realm_member_init(
     struct realm_member *m, const char *name, char *domain, uint8_t seed)
@@ -92,12 +104,7 @@ realm_member_init(
 	m->message.domains = m->domains;
 	if (domain != NULL)
 		m->domains[m->message.n_domains++] = domain;
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_SIGN, &m->keys.sign_active, true);
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_DECRYPT, &m->keys.decrypt_active, true);
-	(void)realm_list_key(
-	    m, GALR__KEY_ROLE__KEY_CURVE, &m->keys.curve, true);
+	realm_list_keys(m);
 }
 
 /* Encodes the message as it stands now. */
