@@ -1,7 +1,7 @@
 /*
  * SQLite behind a small face: one connection, statements cached by their SQL,
  * errors mapped to ours. Every local database uses it (replicas, hub.db,
- * spoke.db, import-POLICY.db). WAL, synchronous=FULL, 8 MiB page cache, a busy
+ * spoke.db, import-POLICY.db). WAL, synchronous=FULL, 2 MiB page cache, a busy
  * wait of 10 s, files of mode 0600. A connection must not cross a fork.
  *
  *	struct db_stmt *stmt;
@@ -62,7 +62,7 @@ void db_scratch_place(const char *directory);
 void db_close(struct db *db);
 
 const char *db_path(const struct db *db);
-/* Page cache limit in KiB, when 8 MiB is not wanted. */
+/* Page cache limit in KiB, when 2 MiB is not wanted. */
 int db_cache_set(struct db *db, unsigned kib, struct err *err) ERR_WUR;
 /* How long to wait for another process, when 10 s are not wanted. */
 void db_busy_set(struct db *db, unsigned ms);

@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 
 #define DB_BUSY_MS 10000
-#define DB_CACHE_KIB 8192
+#define DB_CACHE_KIB 2048
 /* Rows are only appended to a file that is being built. An index is sorted in
  * as much memory as the cache may take: small, or it would grow with the
  * number of rows until then. */
