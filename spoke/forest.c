@@ -30,6 +30,7 @@ static void
 server_free(struct forest_server *server)
 {
 	dialect_close(server->dialect);
+	session_close(server->aside);
 	session_close(server->session);
 	buf_fini(&server->mark);
 	buf_fini(&server->behind);
@@ -76,8 +77,9 @@ forest_server_open(
 
 	if (server->dialect != NULL)
 		return 0;
+	session_close(server->aside);
 	session_close(server->session);
-	server->session = NULL;
+	server->aside = server->session = NULL;
 	if (controller_open(d, &server->where, &server->session, err) < 0)
 		return -1;
 	if (dialect_open(server->session, dialect_wanted(forest), d->provenance,
@@ -222,6 +224,27 @@ forest_context(struct forest *forest, size_t index,
 	place->context = (struct forest_context){
 	    place->dn, place->server->session, place->server->dialect};
 	*out_context = &place->context;
+	return 0;
+}
+
+int
+forest_session_aside(struct forest *forest, size_t index,
+    struct session **out_session, struct err *err)
+{
+	struct forest_server *server = forest->places[index].server;
+	struct controller same = server->where;
+	const char *uri;
+
+	if (forest_server_open(forest, server, err) < 0)
+		return -1;
+	uri = session_uri(server->session);
+	same.uris = &uri;
+	same.uri_count = 1;
+	same.domain = NULL;
+	if (server->aside == NULL && controller_open(&forest->conf->directory,
+					 &same, &server->aside, err) < 0)
+		return -1;
+	*out_session = server->aside;
 	return 0;
 }
 

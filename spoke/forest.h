@@ -62,11 +62,16 @@ const char *forest_where(const struct forest *forest, const char *dn);
  * message names the contexts that there are, and the cure. */
 int forest_context_of(struct forest *forest, const char *dn,
     const struct forest_context **out_context, struct err *err) ERR_WUR;
+/* A second connection to the server that forest_context() gives. What is asked
+ * while a search there is read waits for nothing, and does not have the rest of
+ * its page, which may be lists of thousands of members, gather in memory. */
+int forest_session_aside(struct forest *forest, size_t index,
+    struct session **out_session, struct err *err) ERR_WUR;
 /* Active Directory: has the forest more domains than one, whether or not they
  * are looked into? */
 bool forest_spans_domains(const struct forest *forest);
-/* For names that may lie in any of the contexts; the caller frees it, before
- * the forest. */
+/* For names that may lie in any of the contexts, asked for aside; the caller
+ * frees it, before the forest. */
 struct reference_cache *forest_reference_cache(struct forest *forest);
 /* The global catalogue (read-only, of each object only the attributes of the
  * partial set, base "" means the whole forest): 1; 0 there is none, which is

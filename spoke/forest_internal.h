@@ -15,6 +15,7 @@ struct forest_server {
 	char *setting, *domain, *uri; /* owned texts that where points at */
 	char *context; /* stands for it in marks; "": the catalogue */
 	struct session *session;
+	struct session *aside; /* to the same; NULL: nobody needed it */
 	struct dialect *dialect;
 	struct buf mark;   /* when it was connected */
 	struct buf behind; /* in what the one before it; empty: in nothing */

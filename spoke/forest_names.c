@@ -5,12 +5,7 @@
 static int
 context_open(void *arg, size_t i, struct session **out_session, struct err *err)
 {
-	const struct forest_context *context;
-
-	if (forest_context(arg, i, &context, err) < 0)
-		return -1;
-	*out_session = context->session;
-	return 0;
+	return forest_session_aside(arg, i, out_session, err);
 }
 
 struct reference_cache *

@@ -12,10 +12,9 @@
 #define REFERENCE_FILTER_MAX (1024 * 1024)
 #define REFERENCE_NAME_MAX (16 * 1024)
 
+/* A name is known by its hash: its size must not make the cache's. */
 struct reference_slot {
-	uint64_t hash;
-	char *name; /* NULL: free */
-	size_t len;
+	struct id key; /* half of the name's SHA-256; all 0: free */
 	struct id id;
 };
 
@@ -155,20 +154,12 @@ reference_cache_new(
 	return cache;
 }
 
-/* An empty one is not looked at: that would make three MiB of it real. */
-static void
-names_free(struct reference_cache *cache)
-{
-	for (size_t i = 0; cache->count > 0 && i < cache->size; i++)
-		free(cache->slots[i].name);
-}
-
 void
 reference_cache_clear(struct reference_cache *cache)
 {
+	/* An empty one is not looked at: that would make its two MiB real. */
 	if (cache->count == 0)
 		return;
-	names_free(cache);
 	memset(cache->slots, 0, cache->size * sizeof(*cache->slots));
 	cache->count = 0;
 }
@@ -178,63 +169,66 @@ reference_cache_free(struct reference_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	names_free(cache);
 	free(cache->slots);
 	free(cache->dns);
 	free(cache);
 }
 
-/* FNV-1a. */
-static uint64_t
-name_hash(struct slice name)
+static bool
+is_free(const struct reference_slot *slot)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	static const struct id none;
 
-	for (size_t i = 0; i < name.len; i++)
-		h = (h ^ name.data[i]) * UINT64_C(0x100000001b3);
-	return h;
+	return id_compare(&slot->key, &none) == 0;
+}
+
+static struct id
+name_key(struct slice name)
+{
+	uint8_t digest[CRYPTO_HASH_LEN];
+	struct id key;
+
+	crypto_sha256(name, digest);
+	memcpy(key.bytes, digest, ID_LEN);
+	return key;
 }
 
 /* Its slot, or the free one where it belongs. */
 static struct reference_slot *
-slot_find(const struct reference_cache *cache, struct slice name)
+slot_find(const struct reference_cache *cache, const struct id *key)
 {
-	uint64_t hash = name_hash(name);
-	size_t at = (size_t)(hash ^ hash >> 32) & (cache->size - 1);
+	uint64_t hash;
+	size_t at;
 
-	for (; cache->slots[at].name != NULL; at = (at + 1) & (cache->size - 1))
-		if (cache->slots[at].hash == hash &&
-		    cache->slots[at].len == name.len &&
-		    memcmp(cache->slots[at].name, name.data, name.len) == 0)
+	memcpy(&hash, key->bytes, sizeof(hash));
+	for (at = (size_t)hash & (cache->size - 1); !is_free(&cache->slots[at]);
+	     at = (at + 1) & (cache->size - 1))
+		if (id_compare(&cache->slots[at].key, key) == 0)
 			break;
-	cache->slots[at].hash = hash;
 	return &cache->slots[at];
 }
 
 const struct id *
 reference_cache_find(const struct reference_cache *cache, struct slice name)
 {
-	const struct reference_slot *slot =
-	    slot_find(cache, reference_without_uid(name));
+	struct id key = name_key(reference_without_uid(name));
+	const struct reference_slot *slot = slot_find(cache, &key);
 
-	return slot->name == NULL ? NULL : &slot->id;
+	return is_free(slot) ? NULL : &slot->id;
 }
 
 void
 reference_cache_put(
     struct reference_cache *cache, struct slice name, const struct id *id)
 {
+	struct id key = name_key(name);
 	struct reference_slot *slot;
 
 	if (cache->count >= REFERENCE_MAX)
 		reference_cache_clear(cache);
-	slot = slot_find(cache, name);
-	if (slot->name == NULL) {
-		slot->name = mem_strndup((const char *)name.data, name.len);
-		slot->len = name.len;
-		cache->count++;
-	}
-	slot->id = *id;
+	slot = slot_find(cache, &key);
+	cache->count += is_free(slot);
+	*slot = (struct reference_slot){.key = key, .id = *id};
 }
 
 /* Names that are asked for together. */

@@ -6,8 +6,8 @@
 #include "common/replica/db.h"
 
 #define IDSET_FIRST 256
-/* 4 Mbit: of half a million ids that are not there one in 30 is looked for. */
-#define IDSET_BLOOM_BYTES ((size_t)512 << 10)
+/* 2 Mbit: of half a million ids that are not there one in six is looked for. */
+#define IDSET_BLOOM_BYTES ((size_t)256 << 10)
 #define IDSET_BLOOM_HASHES 4
 /* Ids that idset_each() reads at a time. */
 #define IDSET_BATCH 1024

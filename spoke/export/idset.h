@@ -14,7 +14,7 @@
 
 #include "common/base/id.h"
 
-#define IDSET_MEMORY 16384
+#define IDSET_MEMORY 8192
 
 struct idset;
 
