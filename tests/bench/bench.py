@@ -43,7 +43,19 @@ SAMPLE = 0.01               # s between two looks at the memory of processes
 ROUNDS = 5
 PICTURES = 1000
 GROUPS = ('idle', 'read', 'pictures', 'changes', 'following', 'following_samba',
-          'importing', 'fan_out', 'memory')
+          'importing', 'fan_out', 'memory', 'memory_choice')
+TEAM = 10                   # people below one manager
+LIST = 1000                 # members of one group
+UNITS = ('Even', 'Odd')     # below ou=Staff; who is where
+# What is exported, and what else the policy says. Everybody is found, by the
+# search once more, or as a member, or as a manager too.
+CHOICES = {
+    'two OUs and a search': ('''
+        { ou = "ou=Even,%(staff)s"; }, { ou = "ou=Odd,%(staff)s"; },
+        { search = "*"; kinds = [ "user" ]; }''', ''),
+    'members of groups': (
+        '{ search = "*"; kinds = [ "group" ]; groups = "both"; }', ''),
+    'people and managers': ('{ ou = "%(staff)s"; }', 'manager = true;')}
 
 
 class Run:
@@ -156,13 +168,15 @@ class Bench:
         print('%-58s %10.3f %-6s %s' % (name, value, unit, '' if aim is None
                                         else 'aim ≤ %g' % aim), flush=True)
 
-    def directory(self, name, count=0, picture=0, **more):
+    def directory(self, name, count=0, picture=0, loaded=None, **more):
+        """A server with these people, or with those that `loaded` gives."""
         self.hosts += 1
         server = slapd.Slapd(name, self.block.address(self.hosts),
                              self.authority, self.scratch, maxsize=16 << 30,
                              **more)
         self.parts.append(server)
-        server.slapadd(entries(server, count, picture))
+        server.slapadd(loaded(server, count) if loaded else
+                       entries(server, count, picture))
         return server.start()
 
     def star(self, name, metered=True):
@@ -470,6 +484,41 @@ class Bench:
                 self.finish(part)
                 shutil.rmtree(part.home if part is not star else
                               part.scratch)
+        self.growth(peaks)
+
+    def memory_choice(self):
+        """Policies of which an object may be found more than once, or names
+        others: first run, one after a few changes, and one that reads all."""
+        peaks = {}
+        for count in (self.options.small, self.options.large):
+            source = self.directory('choice%d' % count, count, loaded=company)
+            star = self.star('star-choice-%d' % count, metered=False)
+            memory = Memory()
+            for number, (name, (chosen, extra)) in enumerate(CHOICES.items()):
+                spoke = star.join('choice%d' % number, source,
+                                  domains=['west%d.example' % number],
+                                  policies=policy(chosen % vars(source),
+                                                  extra))
+                self.choice(spoke, memory, name)
+            peaks[count] = memory.end()
+            self.finish(star)
+            self.finish(source)
+            shutil.rmtree(source.home)
+            shutil.rmtree(star.scratch)
+        self.growth(peaks)
+
+    def choice(self, spoke, memory, name):
+        source, line = spoke.ldap, spoke.prefix() + ['run', 'staff',
+                                                     '--no-wait']
+        memory.watch(line, 'first export, ' + name)
+        for turn in range(3):   # too short for one to be looked at surely
+            for number in range(100):
+                source.modify(company_dn(source, number),
+                              title='%s, turn %d' % (spoke.member, turn))
+            memory.watch(line, 'incremental export, ' + name)
+        memory.watch(line + ['--full'], 'proof, ' + name)
+
+    def growth(self, peaks):
         small, large = sorted(peaks)
         for name in sorted(set(peaks[small]) | set(peaks[large])):
             for count in (small, large):
@@ -486,6 +535,39 @@ def entries(server, count, picture):
             entry['jpegPhoto'] = (b'\xff\xd8\xff\xe0' + os.urandom(picture) +
                                   b'\xff\xd9')
         yield server.person_dn(entry['cn']), entry
+
+
+def company_dn(server, number):
+    return server.person_dn(people.person('west', number)['cn']).replace(
+        server.staff, 'ou=%s,%s' % (UNITS[number % len(UNITS)],
+                                    server.staff))
+
+
+def company(server, count):
+    """People in two OUs, ten below one manager, and lists of a thousand."""
+    names = []
+    for unit in UNITS:
+        yield 'ou=%s,%s' % (unit, server.staff), {
+            'objectClass': 'organizationalUnit', 'ou': unit}
+    for number in range(count):
+        entry = people.inet_person(people.person('west', number))
+        dn = company_dn(server, number)
+        if number % TEAM == 0:
+            chief = dn
+        names.append(dn)
+        yield dn, dict(entry, manager=chief)
+        if len(names) == LIST:
+            name = 'list%d' % number
+            yield 'cn=%s,%s' % (name, server.base), {
+                'objectClass': ['groupOfNames', 'extensibleObject'],
+                'cn': name, 'member': names, 'mail': name + '@west.example'}
+            names = []
+
+
+def policy(chosen, extra):
+    return ('export: ( {{ name = "staff"; tag = "{name}/staff"; from = ( %s );'
+            ' %s %s }} );' % (chosen.replace('{', '{{').replace('}', '}}'),
+                            extra, LOOSE))
 
 
 def waiting(box):

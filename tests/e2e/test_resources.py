@@ -1,11 +1,15 @@
 """Disk full, database locked, a clock that is wrong."""
 
 import os
+import resource
+import signal
 import sqlite3
 import subprocess
 import time
 
 import pytest
+
+from testbed import people
 
 FAKE = {'ASAN_OPTIONS': 'verify_asan_link_order=0'}
 
@@ -56,6 +60,49 @@ def test_a_full_hub_loses_nothing(star, pair, small_disk):
     assert sorted(south.contacts()) == before
     free()
     star.eventually(lambda: (star.sync(), star.expect_everyone()))
+
+
+MANY = 40000    # ids do not fit into memory and the cache of a set
+EVERYBODY = '''export: ( {{ name = "staff"; tag = "{name}/staff";
+    from = ( {{ search = "*"; }}, {{ ou = "{staff}"; }} ); }} );'''
+
+
+@pytest.fixture
+def crowd(slapd_factory):
+    """A directory with many people."""
+    server = slapd_factory('crowd')
+    server.stop()
+    os.unlink(os.path.join(server.home, 'data', 'data.mdb'))
+    server.slapadd((server.person_dn(entry['cn']), people.inet_person(entry))
+                   for entry in people.people('west', MANY))
+    return server.start()
+
+
+def test_a_run_that_finds_no_room_for_its_ids_publishes_nothing(star, crowd):
+    spoke = star.join('crowd', crowd, domains=['west.example'],
+                      policies=EVERYBODY)
+    first = spoke.json('run', 'staff', '--no-wait')
+    assert first['objects'] == first['added'] == MANY, first
+
+    def small_files():
+        """What else a run has to write is far less than the set of ids."""
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+
+    replica = os.path.join(spoke.state, 'streams')
+    kept = {name: os.stat(os.path.join(replica, name)).st_size
+            for name in os.listdir(replica)}
+    result = spoke.call('run', 'staff', '--full', '--no-wait', before=small_files)
+    assert result.status == 1, result
+    assert 'disk full: temporary database in directory %s' % spoke.state \
+        in result.text, result
+    assert kept == {name: os.stat(os.path.join(replica, name)).st_size
+                    for name in os.listdir(replica)}
+    result = spoke.call('count', 'staff', before=small_files)
+    assert result.status == 1 and 'temporary database' in result.text, result
+    again = spoke.json('run', 'staff', '--full', '--no-wait')
+    assert again['objects'] == MANY, again
+    assert not (again['added'] + again['modified'] + again['deleted']), again
 
 
 def test_a_locked_hub_database_is_waited_for(star, pair):
