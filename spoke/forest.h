@@ -100,8 +100,8 @@ int forest_expect(
  * that names both; NULL: none that is known of. */
 const char *forest_behind(struct forest *forest);
 /* Appends how far the data goes that was read of the connected servers; of the
- * others what was expected. unseen: see reach_take(). */
-int forest_reach(struct forest *forest, bool unseen, struct buf *out,
+ * others what was expected. deleted: see reach_take(). */
+int forest_reach(struct forest *forest, bool deleted, struct buf *out,
     struct err *err) ERR_WUR;
 /* Was this entry, which its context's server gave with stamp_attribute(),
  * written since that mark was taken? */

@@ -132,7 +132,7 @@ lines_carry(const struct forest *forest, struct buf *out)
 
 int
 forest_reach(
-    struct forest *forest, bool unseen, struct buf *out, struct err *err)
+    struct forest *forest, bool deleted, struct buf *out, struct err *err)
 {
 	struct buf reach;
 	int rc = 0;
@@ -149,7 +149,7 @@ forest_reach(
 			buf_slice(&forest->reach), server->context, &before))
 			before.reach = SLICE_NULL;
 		buf_reset(&reach);
-		rc = reach_take(&at, before.reach, unseen, &reach, err);
+		rc = reach_take(&at, before.reach, deleted, &reach, err);
 		if (rc == 0 && reach.len > 0)
 			line_add(out, slice_str(server->context),
 			    slice_str(session_uri(server->session)),

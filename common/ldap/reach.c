@@ -46,6 +46,7 @@ struct witness {
 	struct id id;
 	char changed[CHANGED_SIZE];
 	uint64_t usn;
+	bool deleted;
 };
 
 static void
@@ -71,6 +72,7 @@ witness_parse(struct slice *rest, struct witness *out)
 	    end == SIZE_MAX ? SLICE_NULL : slice_sub(*rest, end + 1, SIZE_MAX);
 	changed_set(out, slice_sub(one, 2 * ID_LEN + 1, SIZE_MAX));
 	out->usn = 0;
+	out->deleted = false;
 	return one.len > 2 * ID_LEN && one.data[2 * ID_LEN] == '=' &&
 	       id_parse(slice_sub(one, 0, 2 * ID_LEN), &out->id, NULL) == 0;
 }
@@ -80,6 +82,8 @@ witness_parse(struct slice *rest, struct witness *out)
 struct newest {
 	struct witness list[REACH_WITNESSES]; /* the newest first */
 	size_t count;
+	uint64_t usn;
+	bool deleted; /* some were, so that the account sees deletions */
 };
 
 static void
@@ -114,6 +118,8 @@ witness_step(struct search *search, const struct dialect *dialect,
 		if (dialect_entry_id(dialect, &entry, &out->id, NULL) == 0 &&
 		    slice_u64(search_first(&entry, "uSNChanged"), &out->usn)) {
 			changed_set(out, search_first(&entry, "whenChanged"));
+			out->deleted =
+			    search_first(&entry, "isDeleted").len > 0;
 			return 1;
 		}
 	return rc;
@@ -124,7 +130,7 @@ witness_search(const struct reach_server *server, const char *filter,
     struct search **out_search, struct err *err)
 {
 	static const char *const names[] = {
-	    "objectGUID", "uSNChanged", "whenChanged", NULL};
+	    "objectGUID", "uSNChanged", "whenChanged", "isDeleted", NULL};
 	struct search_options options = {.base = server->base,
 	    .scope = SEARCH_SUBTREE,
 	    .filter = filter,
@@ -148,8 +154,10 @@ newest_find(const struct reach_server *server, uint64_t above,
 
 	if (rc == 0)
 		while ((rc = witness_step(
-			    search, server->dialect, &one, err)) == 1)
+			    search, server->dialect, &one, err)) == 1) {
 			newest_add(newest, &one);
+			newest->deleted = newest->deleted || one.deleted;
+		}
 	search_close(search);
 	free(filter);
 	return rc;
@@ -160,31 +168,48 @@ newest_find(const struct reach_server *server, uint64_t above,
  * looked at, until there is one. */
 static int
 take_newest(const struct reach_server *server, const struct position *now,
-    const struct position *before, struct buf *out, struct err *err)
+    const struct position *before, struct newest *newest, struct err *err)
 {
-	struct newest newest = {.count = 0};
 	struct slice witnesses = before->witnesses;
-	uint64_t above, width = REACH_WINDOW, usn = before->usn;
+	uint64_t above, width = REACH_WINDOW;
 	struct witness old;
-	char hex[ID_HEX_SIZE];
 	int rc;
 
 	do {
 		above = now->usn > width ? now->usn - width : 0;
 		if (above < before->usn)
 			above = before->usn;
-		rc = newest_find(server, above, &newest, err);
+		rc = newest_find(server, above, newest, err);
 		width = width > UINT64_MAX / REACH_WIDER ? UINT64_MAX
 							 : width * REACH_WIDER;
-	} while (rc == 0 && newest.count == 0 && above > before->usn);
-	if (rc < 0)
-		return -1;
-	if (newest.count > 0)
-		usn = newest.list[0].usn;
+	} while (rc == 0 && newest->count == 0 && above > before->usn);
+	newest->usn = newest->count > 0 ? newest->list[0].usn : before->usn;
 	while (witness_parse(&witnesses, &old))
-		newest_add(&newest, &old);
+		newest_add(newest, &old);
+	return rc;
+}
+
+static int
+take_ad(const struct reach_server *server, const struct position *now,
+    struct slice before, bool deleted, struct buf *out, struct err *err)
+{
+	struct newest newest = {.count = 0};
+	struct position then;
+	char hex[ID_HEX_SIZE];
+
+	if (!position_parse(before, &then) ||
+	    !slice_equal(then.invocation, now->invocation))
+		then = (struct position){.usn = 0};
+	if (take_newest(server, now, &then, &newest, err) < 0)
+		return -1;
+	/* A number above that of the deletion, though it may be of another
+	 * context; and no witness proves it. */
+	if (deleted && !newest.deleted) {
+		newest.usn = now->usn;
+		newest.count = 0;
+	}
 	buf_add(out, now->invocation);
-	buf_addf(out, ":%llu", (unsigned long long)usn);
+	buf_addf(out, ":%llu", (unsigned long long)newest.usn);
 	for (size_t i = 0; i < newest.count; i++)
 		buf_addf(out, " %s=%s", id_format(&newest.list[i].id, hex),
 		    newest.list[i].changed);
@@ -192,10 +217,10 @@ take_newest(const struct reach_server *server, const struct position *now,
 }
 
 int
-reach_take(const struct reach_server *server, struct slice before, bool unseen,
+reach_take(const struct reach_server *server, struct slice before, bool deleted,
     struct buf *out, struct err *err)
 {
-	struct position now, then;
+	struct position now;
 	struct buf mark;
 	int rc;
 
@@ -203,17 +228,8 @@ reach_take(const struct reach_server *server, struct slice before, bool unseen,
 		return dialect_mark(server->session, server->dialect, out, err);
 	buf_init(&mark, REACH_MAX);
 	rc = dialect_mark(server->session, server->dialect, &mark, err);
-	if (rc == 0 && position_parse(buf_slice(&mark), &now)) {
-		if (!position_parse(before, &then) ||
-		    !slice_equal(then.invocation, now.invocation))
-			then = (struct position){.usn = 0};
-		/* Unseen: a number above it, though it may be of another
-		 * context. */
-		if (unseen)
-			buf_add(out, buf_slice(&mark));
-		else
-			rc = take_newest(server, &now, &then, out, err);
-	}
+	if (rc == 0 && position_parse(buf_slice(&mark), &now))
+		rc = take_ad(server, &now, before, deleted, out, err);
 	buf_fini(&mark);
 	return rc;
 }

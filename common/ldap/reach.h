@@ -28,11 +28,11 @@ struct reach_server {
 };
 
 /* Appends the reach of a server whose data was read just now. before: a reach
- * that may be of the same server, or empty. unseen: something that was read
- * left no trace that the account sees (a deletion). Nothing is appended where
- * the account cannot read it. */
+ * that may be of the same server, or empty. deleted: something was deleted,
+ * which leaves no trace for most accounts. Nothing is appended where the
+ * account cannot read it. */
 int reach_take(const struct reach_server *server, struct slice before,
-    bool unseen, struct buf *out, struct err *err) ERR_WUR;
+    bool deleted, struct buf *out, struct err *err) ERR_WUR;
 /* Does this server, whose dialect_mark() is `mark`, lack something of a reach?
  * 1 it does, or does not show that it has it; then out_why is filled (half a
  * sentence for people); 0; -1. To be asked before it is read: it may catch up

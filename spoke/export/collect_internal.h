@@ -68,7 +68,7 @@ struct collector {
 	uint64_t behind_since; /* Unix ms; a server is behind; 0: none */
 	bool reach_known;      /* something is expected of the servers */
 	struct buf reach;      /* to be kept; empty: what is kept stays */
-	bool unseen;           /* something that was taken in was deleted */
+	bool deleted;          /* something that was taken in was deleted */
 	struct collect_witnesses witnesses;
 	struct cleared *cleared; /* NULL: nothing to compare with */
 };

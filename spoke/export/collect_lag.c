@@ -67,9 +67,9 @@ collect_lag_check(
 	if (behind != NULL && !c->options->allow_empty &&
 	    behind_judge(c, behind, err) < 0)
 		return -1;
-	c->unseen = c->unseen || changes->deleted > 0;
+	c->deleted = c->deleted || changes->deleted > 0;
 	buf_reset(&c->reach);
-	return forest_reach(c->forest, c->unseen, &c->reach, err);
+	return forest_reach(c->forest, c->deleted, &c->reach, err);
 }
 
 void

@@ -2,6 +2,8 @@
 nobody is deleted, nothing goes back, and the message says who lacks what."""
 
 import contextlib
+import os
+import types
 import uuid
 
 import pytest
@@ -136,6 +138,28 @@ def test_a_lagging_controller_is_believed_when_somebody_says_so(
         assert BEHIND in reader.read(expect=1)
         assert reader.read('empty')['count'] == 4
         assert reader.read()['unchanged']
+
+
+def test_what_is_written_elsewhere_does_not_count(pair, late, tmp_path):
+    """Configuration is another context, of which the cursors of this one say
+    nothing; also behind a deletion, when the account sees those."""
+    first, second = pair
+    secret = os.path.join(str(tmp_path), 'admin.password')
+    first.write_secret(secret, first.admin_password)
+    admin = types.SimpleNamespace(
+        uri=first.uri, ca=first.ca, service_dn=first.admin_dn,
+        password_file=secret)
+    reader = Reader(tmp_path, admin, uris(first.uri, second.uri))
+    reader.policy(ou(first))
+    assert reader.read()['count'] == 4
+    delete(first)
+    second.pull(first)
+    first.modify('CN=Sites,CN=Configuration,' + first.base,
+                 description=str(tmp_path))
+    assert reader.read()['count'] == 3
+    with instead(first, second):
+        late()
+        assert reader.read()['count'] == 4, reader.log
 
 
 def test_a_place_that_has_not_arrived(pair, tmp_path):
