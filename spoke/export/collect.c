@@ -78,10 +78,6 @@ mark_is_same(struct collector *c, bool *out_same, struct err *err)
 	if (rc == 0)
 		rc = forest_mark_holds(
 		    c->forest, buf_slice(&mark), out_same, err);
-	/* slapd notices by itself, DirSync does not. */
-	c->went_back = rc == 0 &&
-		       dialect_kind(c->dialect) != DIALECT_OPENLDAP &&
-		       forest_mark_went_back(c->forest, buf_slice(&mark));
 	buf_fini(&mark);
 	return rc;
 }

@@ -159,13 +159,15 @@ feed_ask(struct collector *c, struct feed_note *note, struct err *err)
 	struct feed *feed = NULL;
 	int rc = -1;
 
+	if (forest_context(c->forest, note->index, &context, err) < 0 ||
+	    collect_lag_went_back(c, err) < 0)
+		return -1;
 	/* An old cookie leads nowhere when everything is read anyway. */
 	if (c->may_follow && !c->went_back &&
 	    replica_note_get(c->replica, note->key, &note->cookie, err) < 0)
 		return -1;
 	options.cookie = buf_slice(&note->cookie);
-	if (forest_context(c->forest, note->index, &context, err) < 0 ||
-	    feed_open(
+	if (feed_open(
 		context->session, context->dialect, &options, &feed, err) < 0)
 		return -1;
 	if (feed_drain(c, feed, err) < 0)

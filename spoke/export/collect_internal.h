@@ -57,7 +57,7 @@ struct collector {
 	/* The last reading was under this policy, and nothing was restored
 	 * since: what was touched is all that can differ. */
 	bool may_follow;
-	bool went_back; /* the directory, so that no feed can be followed */
+	bool went_back; /* a server, so that no feed can be followed */
 	bool proof_due;
 	struct references *references; /* NULL: none are carried */
 	struct collect_feeds *feeds;   /* NULL: no feed is at work */
@@ -133,6 +133,8 @@ int collect_lag_begin(struct collector *c, struct err *err) ERR_WUR;
  * says since when. Else c->reach is taken. */
 int collect_lag_check(struct collector *c,
     const struct replica_changes *changes, struct err *err) ERR_WUR;
+/* Sets c->went_back by the servers that are connected. */
+int collect_lag_went_back(struct collector *c, struct err *err) ERR_WUR;
 /* Of another error: a server that is behind may be all there is to it. */
 void collect_lag_tell(const struct collector *c, struct err *err);
 /* Keeps c->reach, and that no server is behind; what it stands for is

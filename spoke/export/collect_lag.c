@@ -31,6 +31,24 @@ collect_lag_begin(struct collector *c, struct err *err)
 	return rc;
 }
 
+int
+collect_lag_went_back(struct collector *c, struct err *err)
+{
+	struct buf mark;
+	int rc;
+
+	/* slapd notices by itself, DirSync does not. */
+	if (dialect_kind(c->dialect) == DIALECT_OPENLDAP)
+		return 0;
+	buf_init(&mark, COLLECT_NOTE_MAX);
+	rc = replica_note_get(c->replica, COLLECT_NOTE_MARK, &mark, err);
+	if (rc == 0)
+		c->went_back =
+		    forest_mark_went_back(c->forest, buf_slice(&mark));
+	buf_fini(&mark);
+	return rc;
+}
+
 static int
 behind_judge(struct collector *c, const char *behind, struct err *err)
 {
