@@ -17,7 +17,7 @@
 #include "common/base/mem.h"
 #include "common/ldap/stamp.h"
 
-/* So few are suspicious when nobody has it any more. */
+/* So few are suspicious when all who had it lose it. */
 #define CLEARED_ALL_MIN 3
 /* Of each attribute so many who had it are read again, found among so many. */
 #define HOLDERS_MAX 8
@@ -81,8 +81,8 @@ is_stamped(const struct collector *c, const struct cleared_row *row)
 	return shape_form(c->shape, row->name) != ATTRIBUTES_NAME;
 }
 
-/* A manager who went away is named by nobody any more, and one who was renamed
- * may be named in vain; that is no loss, and the row is void then. */
+/* A manager who went away is named by nobody any more, which is no loss; nor
+ * is it when one who was renamed is named in vain, see probe_look(). */
 static int
 managers_add(struct probe *p, struct cleared_row *row, struct err *err)
 {
@@ -98,8 +98,9 @@ managers_add(struct probe *p, struct cleared_row *row, struct err *err)
 		if (there > 0)
 			probe_add(p, &s->id, row, false);
 	}
-	if (stay == 0)
-		row->lost = 0;
+	/* Of very many, as many as of those that were chosen. */
+	if (row->sample_count > 0)
+		row->lost = row->lost * stay / row->sample_count;
 	return 0;
 }
 
@@ -272,12 +273,19 @@ before_count(struct collector *c, struct err *err)
 	return rc;
 }
 
+/* One value is lost as well as all: of addresses one is always made. */
+static uint64_t
+losers(const struct cleared_row *row)
+{
+	return row->lost + row->shrunk;
+}
+
 /* Is it worth counting how many had it? */
 static bool
 is_suspect(const struct collector *c, const struct cleared_row *row)
 {
-	return row->unwritten > 0 || row->lost >= CLEARED_ALL_MIN ||
-	       row->lost > c->policy->max_clear_count;
+	return row->unwritten > 0 || losers(row) >= CLEARED_ALL_MIN ||
+	       losers(row) > c->policy->max_clear_count;
 }
 
 static bool
@@ -287,10 +295,10 @@ is_held(const struct collector *c, const struct cleared_row *row)
 
 	if (row->unwritten > 0)
 		return true;
-	if (row->lost >= CLEARED_ALL_MIN && row->lost >= row->before)
+	if (losers(row) >= CLEARED_ALL_MIN && losers(row) >= row->before)
 		return true;
-	return row->lost > p->max_clear_count &&
-	       row->lost * 100 > row->before * p->max_clear_percent;
+	return losers(row) > p->max_clear_count &&
+	       losers(row) * 100 > row->before * p->max_clear_percent;
 }
 
 static int

@@ -52,6 +52,17 @@ def test_an_attribute_that_cannot_be_read_any_more(small, tmp_path):
     assert reader.read('full')['root'] == first['root']
 
 
+def test_stamps_that_cannot_be_read(small, tmp_path):
+    """Then it is odd that nobody has it any more."""
+    stamps = 'access to attrs=entryCSN by * none\n'
+    reader, _ = reading(tmp_path, small, feed='full')
+    small.restart(access=stamps)
+    assert reader.read('full')['modified'] == 0
+    small.restart(access=stamps + NO_TELEPHONE)
+    said = reader.refused('telephoneNumber would be lost by 4 of 4 objects')
+    assert 'nobody wrote' not in said
+
+
 def test_one_who_lost_it(small, tmp_path):
     """In one place, of one person, whom nobody wrote to."""
     reader, _ = reading(tmp_path, small)
@@ -76,6 +87,25 @@ def test_values_that_cannot_be_read_any_more(server, tmp_path):
     reader.refused('proxyAddresses would be lost in part by 1 of 2 objects')
     server.restart()
     assert reader.read('full')['root'] == first['root']
+
+
+def test_everybody_loses_an_address(server, tmp_path):
+    """Each of them is written to; one address is always left."""
+    three = [server.add_person(number, mail=['%d@west.example' % number,
+                                             '%d@old.example' % number])
+             for number in (1, 2, 3)]
+    reader, _ = reading(tmp_path, server)
+    for dn in three[:2]:
+        server.modify(dn, mail=server.read(dn, ['mail'])['mail'][0].decode())
+    assert reader.read()['modified'] == 2
+    for dn in three[:2]:
+        server.modify(dn, mail=['%s@west.example' % dn[3], '%s@old.example'
+                                % dn[3]])
+    reader.read()
+    for dn in three:
+        server.modify(dn, mail=server.read(dn, ['mail'])['mail'][0].decode())
+    said = reader.read(expect=1)
+    assert 'proxyAddresses would be lost in part by 3 of 3' in said, said
 
 
 def test_what_was_touched_betrays_the_rest(small, tmp_path):
@@ -138,7 +168,10 @@ def test_a_manager_who_cannot_be_seen(server, tmp_path):
     reader.refused('manager would be lost by 4 of 4 objects')
     server.restart()
     assert reader.read('full')['root'] == first['root']
-    # one who leaves is nobody's manager any more
+    # one who leaves is nobody's manager any more, and one may lose another
+    server.modify(others[0], manager=others[1])
+    assert reader.read()['modified'] == 1
+    server.modify(others[0], manager=None)
     server.delete(boss)
     seen = reader.read()
     assert (seen['deleted'], seen['modified']) == (1, 4)
@@ -187,6 +220,14 @@ def test_the_only_one_may_go_out(small, tmp_path):
     # and that once
     small.add_person(22)
     assert reader.read()['count'] == 7
+
+
+def test_a_mark_with_a_language(small, tmp_path):
+    small.add_person(20, **{'businessCategory;lang-en': 'NoGALsync'})
+    reader, first = reading(tmp_path, small)
+    assert first['count'] == 4
+    small.restart(access=NO_MARK)
+    reader.refused('nobody wrote to the entry', 'by businessCategory:')
 
 
 def test_one_right_of_several(small, tmp_path):
