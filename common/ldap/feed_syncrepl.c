@@ -1,7 +1,6 @@
 /*
  * syncrepl, RFC 4533 refreshOnly, by hand: libldap's own client cannot be
- * bounded in time. Entries come without attributes; the ids are in the
- * controls.
+ * bounded in time. Of entries only the id counts, which is in the control.
  *
  *   with a session log     changed entries, then ids deleted; the final control
  *                          says refreshDeletes: the rest is as it was
@@ -85,7 +84,7 @@ syncrepl_place(struct feed *feed, const char *reason, struct err *err)
 static int
 sync_send(struct feed *feed, struct err *err)
 {
-	char *attributes[] = {(char *)LDAP_NO_ATTRS, NULL};
+	char *attributes[] = {(char *)"entryUUID", NULL};
 	LDAPControl control = {(char *)LDAP_CONTROL_SYNC, {0, NULL}, 1};
 	LDAPControl *controls[] = {&control, NULL};
 	int code;
@@ -103,14 +102,47 @@ sync_send(struct feed *feed, struct err *err)
 	return feed_fail(feed, code, NULL, err);
 }
 
+/* Where nothing was written, nothing is asked: the answer would say no more,
+ * and slapd 2.5 with dynlist above syncprov dies of it (an assertion fails). */
 int
 feed_syncrepl_begin(struct feed *feed, struct err *err)
 {
 	if (feed->old_position.len == 0)
 		return syncrepl_place(feed, "first reading", err);
 	buf_reset(&feed->position);
+	if (feed_syncrepl_position(
+		feed->session, feed->base, &feed->position, err) < 0)
+		return -1;
+	if (slice_equal(
+		buf_slice(&feed->position), buf_slice(&feed->old_position)))
+		return 1;
+	buf_reset(&feed->position);
 	buf_add(&feed->position, buf_slice(&feed->old_position));
 	return sync_send(feed, err) < 0 ? -1 : 1;
+}
+
+/* Overlays that compute entries, as slapo-dynlist does, add some to the answer
+ * of syncprov, which says nothing of them: they may have changed. */
+static int
+sync_added(
+    struct feed *feed, LDAPMessage *message, struct id *out_id, struct err *err)
+{
+	struct berval **values = ldap_get_values_len(
+	    session_handle(feed->session), message, "entryUUID");
+	int rc;
+
+	if (values == NULL || values[0] == NULL)
+		rc = feed_bad(feed,
+		    "an entry without Sync State and entryUUID: let the "
+		    "account read entryUUID",
+		    err);
+	else if (id_parse(slice_make(values[0]->bv_val, values[0]->bv_len),
+		     out_id, err) < 0)
+		rc = feed_bad(feed, "malformed entryUUID", err);
+	else
+		rc = 1;
+	ldap_value_free_len(values);
+	return rc;
 }
 
 static int
@@ -119,14 +151,14 @@ sync_entry(struct feed *feed, LDAPMessage *message, struct feed_touched *out,
 {
 	LDAP *ld = session_handle(feed->session);
 	LDAPControl **controls = NULL, *control;
-	enum feed_sync_state state = FEED_SYNC_PRESENT;
+	enum feed_sync_state state = FEED_SYNC_MODIFY;
 	int rc = -1;
 
 	if (ldap_get_entry_controls(ld, message, &controls) != LDAP_SUCCESS)
 		return feed_bad(feed, "malformed entry", err);
 	control = ldap_control_find(LDAP_CONTROL_SYNC_STATE, controls, NULL);
 	if (control == NULL)
-		rc = feed_bad(feed, "an entry without Sync State", err);
+		rc = sync_added(feed, message, &out->id, err);
 	else if (feed_sync_state_decode(&control->ldctl_value, &state, &out->id,
 		     &feed->position) < 0)
 		rc = feed_bad(feed, "malformed Sync State", err);
@@ -269,6 +301,8 @@ feed_syncrepl_step(struct feed *feed, struct feed_touched *out, struct err *err)
 				feed_witness_deleted(feed, &out->id);
 			return 1;
 		}
+		if (feed->msgid < 0)
+			return sync_end(feed, err);
 		type = feed_receive(feed, &message, err);
 		if (type < 0)
 			return -1;

@@ -286,6 +286,35 @@ def test_openldap_restarted_with_session_log(openldap):
     edit_openldap(openldap, feed)
 
 
+def test_openldap_entries_that_are_computed(scratch, block, authority):
+    """dynlist above syncprov adds entries without Sync State."""
+    server = slapd.Slapd(
+        'computed', block.address(24), authority, scratch,
+        extra='include /etc/ldap/schema/dyngroup.schema\n'
+              'moduleload dynlist',
+        overlays='overlay dynlist\n'
+                 'dynlist-attrset extensibleObject memberURL member\n')
+    try:
+        server.start().populate(20)
+        made = server.add('cn=list,' + server.base, {
+            'objectClass': ['groupOfNames', 'extensibleObject'],
+            'cn': 'list', 'member': server.service_dn,
+            'memberURL': 'ldap:///%s??sub?(title=T)' % server.staff})
+        feed = Feed(server, 'syncrepl')
+        assert feed.ask() == 'full' and feed.end['reason'] == 'first reading'
+        assert feed.ask() == 'touched' and not feed.seen
+        one, two = sorted(server.search(server.staff, '(sn=*)', ['1.1']))[:2]
+        server.modify(one, title='T')
+        assert feed.ask() == 'touched'
+        assert feed.changed() == {uuid(server, one), uuid(server, made)}
+        gone = uuid(server, two)
+        server.delete(two)
+        assert feed.ask() == 'touched' and feed.gone({gone}) == {gone}
+        assert feed.ask() == 'touched' and not feed.seen
+    finally:
+        server.stop()
+
+
 def test_openldap_limit_means_full(openldap):
     feed = Feed(openldap, 'syncrepl')
     feed.ask()
