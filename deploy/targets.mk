@@ -13,7 +13,7 @@ FUZZ_C   := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_C:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 OURS_C   := $(COMMON_C) $(HUB_C) $(SPOKE_C)
 OURS_H   := $(wildcard common/*/*.h hub/*.h spoke/*.h \
-	    spoke/*/*.h)
+	    spoke/*/*.h spoke/*/*/*.h)
 TESTS_CH := $(wildcard tests/*/*.c tests/*/*.h)
 MAN      := $(wildcard hub/*.8 spoke/*.8 common/*/*.5)
 SCRIPTS   = deploy/dependencies .ci/run tests/fuzz/run

@@ -1,8 +1,8 @@
 #include "common/base/clock.h"
 #include "common/wire/limits.h"
 #include "spoke/check_internal.h"
-#include "spoke/export/collect.h"
-#include "spoke/export/scope.h"
+#include "spoke/export/collect/collect.h"
+#include "spoke/export/choose/scope.h"
 
 /* Enough to see that reading works. */
 #define CHECK_SAMPLE 1000

@@ -3,7 +3,7 @@
 #include "common/base/clock.h"
 #include "common/wire/limits.h"
 #include "spoke/conf_internal.h"
-#include "spoke/export/facts.h"
+#include "spoke/export/shape/facts.h"
 
 static const struct conf_name scope_names[] = {{"this-ou", EXPORT_THIS_OU},
     {"sub-ous", EXPORT_SUB_OUS}, {"subtree", EXPORT_SUBTREE}, {NULL, 0}};

@@ -2,8 +2,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "spoke/export/collect.h"
-#include "spoke/export/hold.h"
+#include "spoke/export/collect/collect.h"
+#include "spoke/export/collect/hold.h"
 #include "spoke/import/import.h"
 
 #define RELEASE_OUT_MAX ((size_t)64 << 20)

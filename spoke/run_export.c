@@ -1,7 +1,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "spoke/export/audience.h"
-#include "spoke/export/collect.h"
+#include "spoke/export/collect/collect.h"
 #include "spoke/exchange.h"
 #include "spoke/export/publish.h"
 #include "spoke/run_internal.h"

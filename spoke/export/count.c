@@ -4,9 +4,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "spoke/address.h"
-#include "spoke/export/collect.h"
-#include "spoke/export/references.h"
-#include "spoke/export/scope.h"
+#include "spoke/export/collect/collect.h"
+#include "spoke/export/choose/scope.h"
 
 #define COUNT_OUT_MAX (4 * 1024 * 1024)
 /* All kinds that are usual fit a line of 80. */

@@ -1,8 +1,8 @@
 #include "spoke/export/inquiry.h"
 
 #include "common/ldap/reference.h"
-#include "spoke/export/collect.h"
-#include "spoke/export/references.h"
+#include "spoke/export/collect/collect.h"
+#include "spoke/export/shape/named.h"
 
 #define INQUIRY_ARENA_MAX (16 * 1024 * 1024)
 #define INQUIRY_FILTER_MAX (64 * 1024)
@@ -116,7 +116,7 @@ inquiry_managed(const struct inquiry *q, const char *dn, struct buf *out_dn,
 	struct buf filter;
 	int rc;
 
-	if (!references_managers(q->policy))
+	if (!named_managers(q->policy))
 		return 0;
 	buf_init(&filter, INQUIRY_FILTER_MAX);
 	buf_add_str(&filter, "(manager=");

@@ -5,8 +5,8 @@
 #ifndef SPOKE_EXPORT_INQUIRY_H
 #define SPOKE_EXPORT_INQUIRY_H
 
-#include "spoke/export/scope.h"
-#include "spoke/export/shape.h"
+#include "spoke/export/choose/scope.h"
+#include "spoke/export/shape/shape.h"
 
 struct inquiry {
 	const struct spoke_conf *conf;

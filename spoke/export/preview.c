@@ -6,7 +6,8 @@
 #include "common/base/mem.h"
 #include "common/ldap/reference.h"
 #include "common/wire/limits.h"
-#include "spoke/export/references.h"
+#include "spoke/export/collect/references.h"
+#include "spoke/export/shape/named.h"
 
 #define PREVIEW_ARENA_MAX ((size_t)64 << 20)
 #define PREVIEW_NAME_MAX (64 * 1024)
@@ -40,7 +41,7 @@ preview_find(const struct preview *p, const struct id *id)
 /* 0; 1: a value came without an id; -1. */
 static int
 ids_read(const struct inquiry *q, const struct slice *names, size_t count,
-    struct collect_ids *out, struct err *err)
+    struct idlist *out, struct err *err)
 {
 	struct reference_cache *cache =
 	    q->extended_dn ? NULL : forest_reference_cache(q->forest);
@@ -59,7 +60,7 @@ ids_read(const struct inquiry *q, const struct slice *names, size_t count,
 				reference_unresolved(names[i], &id);
 		}
 		if (rc == 0)
-			collect_ids_add(out, known != NULL ? known : &id);
+			idlist_add(out, known != NULL ? known : &id);
 	}
 	reference_cache_free(cache);
 	return rc;
@@ -142,7 +143,7 @@ along_take(void *arg, const struct scope_hit *none,
 
 /* Finds out which of these go. */
 static int
-named_settle(struct naming *n, const struct collect_ids *ids, struct err *err)
+named_settle(struct naming *n, const struct idlist *ids, struct err *err)
 {
 	const struct inquiry *q = n->inquiry;
 	const char *const *attributes = shape_attributes(q->shape);
@@ -154,7 +155,7 @@ named_settle(struct naming *n, const struct collect_ids *ids, struct err *err)
 	if (scope_read_ids(q->scope, ids->list, ids->count, attributes,
 		chosen_take, n, err) < 0)
 		return -1;
-	if (!references_managers(q->policy))
+	if (!named_managers(q->policy))
 		return 0;
 	return scope_read_any(
 	    q->scope, ids->list, ids->count, attributes, along_take, n, err);
@@ -171,7 +172,7 @@ named_goes(const struct preview *p, const struct id *id)
 /* Those of the sorted members who go; as references_put() leaves out the
  * memberships of too large a group. */
 static void
-members_keep(const struct preview *p, struct collect_ids *members,
+members_keep(const struct preview *p, struct idlist *members,
     struct object_references *out)
 {
 	size_t n = 0;
@@ -187,17 +188,17 @@ members_keep(const struct preview *p, struct collect_ids *members,
 /* Whom the entry names, as ids. 0; 1: as ids_read(); -1. */
 static int
 references_read(const struct inquiry *q, const struct shape_case *question,
-    struct collect_ids *manager, struct collect_ids *members,
-    bool *out_has_members, struct err *err)
+    struct idlist *manager, struct idlist *members, bool *out_has_members,
+    struct err *err)
 {
 	const struct search_attribute *names;
-	struct slice name = references_managers(q->policy)
+	struct slice name = named_managers(q->policy)
 				? search_first(question->entry, "manager")
 				: SLICE_NULL;
 
 	if (ids_read(q, &name, name.len > 0, manager, err) < 0)
 		return -1;
-	*out_has_members = references_member_names(
+	*out_has_members = named_members(
 	    q->policy, question->object.kind, question->entry, &names);
 	if (*out_has_members &&
 	    references_primary_read(q->forest, q->conf->directory.page_size,
@@ -234,8 +235,8 @@ preview_fill(struct preview *p, const struct inquiry *q,
     struct err *err)
 {
 	struct object_references references = {.along = along};
-	struct collect_ids manager = {.list = NULL}, members = {.list = NULL},
-			   all = {.list = NULL};
+	struct idlist manager = {.list = NULL}, members = {.list = NULL},
+		      all = {.list = NULL};
 	struct naming naming = {.inquiry = q, .preview = p};
 	bool has_members = false;
 	int rc =
@@ -246,14 +247,14 @@ preview_fill(struct preview *p, const struct inquiry *q,
 		    cause, ERR_BAD_DATA, "a member came without its GUID");
 	if (rc != 0)
 		goto out;
-	collect_ids_sort(&members);
+	idlist_sort(&members);
 	for (size_t i = 0; i < members.count; i++)
-		collect_ids_add(&all, &members.list[i]);
+		idlist_add(&all, &members.list[i]);
 	if (manager.count > 0) {
-		collect_ids_add(&all, &manager.list[0]);
+		idlist_add(&all, &manager.list[0]);
 		naming.manager = along ? NULL : &manager.list[0];
 	}
-	collect_ids_sort(&all);
+	idlist_sort(&all);
 	naming.arena = arena_new(PREVIEW_ARENA_MAX);
 	rc = named_settle(&naming, &all, err);
 	arena_free(naming.arena);
@@ -265,9 +266,9 @@ preview_fill(struct preview *p, const struct inquiry *q,
 		members_keep(p, &members, &references);
 	rc = body_make(p, q, question, &references, cause) < 0;
 out:
-	collect_ids_fini(&manager);
-	collect_ids_fini(&members);
-	collect_ids_fini(&all);
+	idlist_fini(&manager);
+	idlist_fini(&members);
+	idlist_fini(&all);
 	return rc;
 }
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
-#include "spoke/export/collect.h"
+#include "spoke/export/collect/collect.h"
 
 #define ARENA_MAX (16 * 1024 * 1024)
 

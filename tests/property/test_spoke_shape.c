@@ -12,7 +12,7 @@
 
 #include "common/wire/limits.h"
 #include "spoke/address.h"
-#include "spoke/export/shape.h"
+#include "spoke/export/shape/shape.h"
 
 #define ROUNDS 20000
 #define VALUES 8

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "spoke/export/shape.h"
+#include "spoke/export/shape/shape.h"
 
 static struct arena *arena;
 

@@ -7,7 +7,7 @@
 
 #include "common/wire/limits.h"
 #include "common/wire/object.h"
-#include "spoke/export/cleared.h"
+#include "spoke/export/collect/cleared.h"
 
 struct given {
 	const char *name;

@@ -1,7 +1,7 @@
 /* spoke.conf and policies: table, samples and galrelay(5) in step. */
 #include "tests/unit/conf_document.h"
-#include "spoke/export/attributes.h"
-#include "spoke/export/shape.h"
+#include "spoke/export/shape/attributes.h"
+#include "spoke/export/shape/shape.h"
 
 #define SAMPLE "deploy/sample/spoke.conf"
 #define POLICY "deploy/sample/policies.d/staff.conf"

@@ -5,7 +5,7 @@
 #include <cmocka.h>
 
 #include "common/base/buf.h"
-#include "spoke/export/filter.h"
+#include "spoke/export/choose/filter.h"
 
 static void
 name_add(void *arg, struct slice name)

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "common/replica/db.h"
-#include "spoke/export/idset.h"
+#include "spoke/export/choose/idset.h"
 
 #define SMALL 3000
 #define LARGE (4 * IDSET_MEMORY)

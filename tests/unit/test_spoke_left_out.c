@@ -5,7 +5,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "spoke/export/left_out.h"
+#include "spoke/export/collect/left_out.h"
 
 static struct id
 id_of(uint32_t number)
