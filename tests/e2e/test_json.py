@@ -56,6 +56,10 @@ class Printed:
         return said
 
 
+def some_peers(status):
+    assert status['front']['peers']
+
+
 @pytest.fixture
 def printed(star, openldap, slapd_factory):
     p = Printed()
@@ -88,8 +92,10 @@ def printed(star, openldap, slapd_factory):
                  ('explain', large),
                  ('who-sees', mail), ('status',), ('keys',), ('members',)):
         p.take(north, *argv)
-    for argv in ('members',), ('streams',), ('who-sees', mail), ('status',):
+    for argv in ('members',), ('streams',), ('who-sees', mail):
         p.take(star.hub, *argv)
+    # the front writes down now and then whom it met
+    star.eventually(lambda: some_peers(p.take(star.hub, 'status')))
     # guards at work, and an object out of its place
     north.write_policies(export_extra='manager = true;' + STRICT + KEPT,
                          import_extra=STRICT)

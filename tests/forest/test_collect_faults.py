@@ -142,7 +142,7 @@ class Trap:
 
     def __init__(self, listen, target, spring):
         self.target, self.spring, self.limit = target, spring, None
-        self.passed = 0
+        self.passed, self.lock = 0, threading.Lock()
         self.server = socket.create_server(listen)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -153,24 +153,32 @@ class Trap:
                 near, _ = self.server.accept()
             except OSError:
                 return
+            threading.Thread(target=self.serve, args=(near,),
+                             daemon=True).start()
+
+    def serve(self, near):
+        try:
             with near, socket.create_connection(self.target) as far:
                 self.relay(near, far)
+        except OSError:
+            pass        # either end is gone
 
     def relay(self, near, far):
         while True:
             for end in select.select([near, far], [], [], 30)[0]:
-                try:
-                    data = end.recv(4096)
-                except OSError:
-                    return
+                data = end.recv(4096)
                 if not data:
                     return
                 if end is far:
-                    self.passed += len(data)
-                    if self.limit and self.passed >= self.limit:
-                        self.limit = None
-                        self.spring()
+                    self.count(len(data))
                 (near if end is far else far).sendall(data)
+
+    def count(self, size):
+        with self.lock:
+            self.passed += size
+            if self.limit and self.passed >= self.limit:
+                self.limit = None
+                self.spring()
 
     def set(self, limit):
         self.passed, self.limit = 0, limit
