@@ -80,7 +80,7 @@ db_cache_set(struct db *db, unsigned kib, struct err *err)
 {
 	char sql[64];
 
-	snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%u", kib);
+	(void)snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%u", kib);
 	return db_exec(db, sql, err);
 }
 
