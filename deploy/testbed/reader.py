@@ -93,11 +93,19 @@ class Reader:
             os.unlink(path)
         return self.read('full', replica='truth.db')['root']
 
-    def check(self):
-        done = subprocess.run(
-            self.wrap + [SPOKE, '--config', self.conf, 'check'],
+    def tool(self, *words):
+        return subprocess.run(
+            self.wrap + [SPOKE, '--config', self.conf, *words],
             capture_output=True, text=True, timeout=60)
+
+    def check(self):
+        done = self.tool('check')
         return done.stdout + done.stderr
+
+    def explain(self, mail):
+        done = self.tool('explain', '--json', mail)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
 
 def uris(*list_of_uris):

@@ -102,6 +102,24 @@ def test_units_of_both_domains(clean_family, tmp_path, feed):
     assert touched['count'] == 9 and touched['root'] == reader.truth()
 
 
+def test_a_domain_ends_where_another_begins(clean_family, tmp_path):
+    """Also for what was touched in the other, when that is read for another
+    reason, and for who is asked about."""
+    root, child = clean_family.root, clean_family.child
+    reader = Reader(tmp_path, root, more=domain(child))
+    reader.policy('ou = "%s";' % root.base, 'search = "Nobody*";')
+    assert reader.read()['count'] == 4
+    beyond = child.add_person(70)
+    inside = root.add_person(71)
+    touched = reader.read()
+    assert not touched['whole'] and touched['count'] == 5, reader.log
+    assert touched['root'] == reader.truth()
+    for server, dn, exported in ((root, inside, True), (child, beyond, False)):
+        said = [row for row in reader.explain(server.read(
+            dn, ['mail'])['mail'][0].decode()) if row['dn'] == dn]
+        assert [row['exported'] for row in said] == [exported], said
+
+
 def test_a_domain_out_of_reach(clean_family, names, tmp_path):
     root, child = clean_family.root, clean_family.child
     reader = Reader(tmp_path, root, more=domain(child), wrap=names.wrap())

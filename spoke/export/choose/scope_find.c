@@ -36,16 +36,27 @@ is_above(const struct scope_from *from, const char *dn)
 		   dn_equal(dn_parent(dn), from->place.dn));
 }
 
+/* A subtree ends where another naming context begins. */
 static bool
-in_place(const struct scope_from *from, const char *dn)
+is_within(const struct scope *s, const char *dn, const char *place)
+{
+	const struct forest *forest = s->options.forest;
+
+	return dn_is_below(dn, place, true) &&
+	       forest_find(forest, dn) == forest_find(forest, place);
+}
+
+static bool
+in_place(const struct scope *s, const struct scope_from *from, const char *dn)
 {
 	const char *place = from->place.dn;
 
 	if (from->base->object != NULL)
 		return dn_equal(dn, place);
-	if (from->base->scope == EXPORT_THIS_OU)
-		return dn_equal(dn_parent(dn), place);
-	return dn_is_below(dn, place, true);
+	if (from->base->scope == EXPORT_THIS_OU &&
+	    !dn_equal(dn_parent(dn), place))
+		return false;
+	return is_within(s, dn, place);
 }
 
 static int
@@ -117,9 +128,9 @@ from_has(struct scope *s, const struct scope_from *from,
     const struct search_entry *entry, struct err *err)
 {
 	if (from->base->ou != NULL || from->base->object != NULL)
-		return from->place.dn != NULL && in_place(from, entry->dn);
+		return from->place.dn != NULL && in_place(s, from, entry->dn);
 	for (size_t i = 0; i < from->container_count; i++)
-		if (dn_is_below(entry->dn, from->containers[i], true))
+		if (is_within(s, entry->dn, from->containers[i]))
 			return 1;
 	return search_has(s, from, entry, err);
 }
