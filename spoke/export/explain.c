@@ -21,6 +21,7 @@ struct explainer {
 	const struct explain_options *options;
 	struct inquiry inquiry; /* of one policy after the other */
 	struct arena *arena;
+	bool outside;      /* in a domain that is not looked into */
 	struct told *told; /* for people: each entry once */
 	size_t told_count;
 	struct buf out; /* JSON: each entry and policy */
@@ -188,7 +189,8 @@ along_explain(
 	int rc;
 
 	buf_init(&whom, EXPLAIN_NAME_MAX);
-	rc = inquiry_managed(&x->inquiry, entry->dn, &whom, err);
+	rc = x->outside ? 0
+			: inquiry_managed(&x->inquiry, entry->dn, &whom, err);
 	if (rc > 0) {
 		v.manager_of = buf_cstr(&whom);
 		rc = inquiry_judge(
@@ -231,6 +233,42 @@ entry_explain(void *arg, const struct search_entry *entry, struct err *err)
 }
 
 static int
+outside_explain(void *arg, const struct search_entry *entry, struct err *err)
+{
+	struct explainer *x = arg;
+
+	return forest_find(x->inquiry.forest, entry->dn) == FOREST_NONE
+		   ? entry_explain(x, entry, err)
+		   : 0;
+}
+
+/* Members of groups go out from there too, as the global catalogue knows
+ * them. */
+static int
+catalogue_explain(
+    struct explainer *x, struct search_options *options, struct err *err)
+{
+	const struct inquiry *q = &x->inquiry;
+	const struct spoke_directory *d = &q->conf->directory;
+	const struct forest_context *context;
+	bool off = false;
+	int rc;
+
+	for (size_t i = 0; i < d->domain_count; i++)
+		off = off || !d->domains[i].enabled;
+	if (!off || !scope_expands(q->scope))
+		return 0;
+	rc = forest_catalogue(q->forest, &context, err);
+	if (rc <= 0)
+		return rc;
+	options->base = "";
+	x->outside = true;
+	rc = search_each(context->session, options, outside_explain, x, err);
+	x->outside = false;
+	return rc;
+}
+
+static int
 forest_explain(struct explainer *x, const char *filter, struct err *err)
 {
 	const struct inquiry *q = &x->inquiry;
@@ -249,7 +287,7 @@ forest_explain(struct explainer *x, const char *filter, struct err *err)
 		rc = search_each(
 		    context->session, &options, entry_explain, x, err);
 	}
-	return rc;
+	return rc == 0 ? catalogue_explain(x, &options, err) : rc;
 }
 
 static int

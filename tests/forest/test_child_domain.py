@@ -253,6 +253,13 @@ def test_members_in_the_other_domain(clean_family, block, tmp_path):
     reader.write(closed)
     taken = reader.read()
     assert taken['count'] == 2 and taken['modified'] == 1, reader.log
+    # who is read there is explained, and nobody else who is known there
+    said, = reader.explain(child.read(beyond, ['mail'])['mail'][0].decode())
+    assert said['exported'] and said['member_of'] == group, said
+    other = child.add_person(62)
+    clean_family.replicate(other)
+    said = reader.explain(child.read(other, ['mail'])['mail'][0].decode())
+    assert [row['reason'] for row in said] == ['not_found'], said
     # a search finds nobody out there, and is no error beside the group
     reader.policy('search = "Nobody*";',
                   'object = "%s"; groups = "members";' % group)
