@@ -128,7 +128,7 @@ is_internal(const struct dialect *dialect, const char *name)
 	       slice_name_equal(name, dialect->provenance);
 }
 
-/* What one directory allows several of and Active Directory only one. */
+/* Of what both have: OpenLDAP allows several, and Active Directory one. */
 static bool
 is_single(const char *canonical)
 {
@@ -243,12 +243,11 @@ static void
 read_openldap_attribute(const struct search_entry *entry,
     const struct search_attribute *a, struct reading *r)
 {
-	const char *name = dialect_canonical_openldap(a->name);
+	const char *known = dialect_canonical_openldap(a->name);
+	const char *name = known == NULL ? a->name : known;
 	const struct slice *values = a->values;
 	size_t count = a->value_count;
 
-	if (name == NULL)
-		name = a->name;
 	/* Both mean the department: ou wins. */
 	if (strcmp(name, "department") == 0 &&
 	    slice_name_equal(a->name, "departmentNumber") &&
@@ -256,7 +255,7 @@ read_openldap_attribute(const struct search_entry *entry,
 		return;
 	if (slice_name_equal(name, "cn") && cn_of_rdn(entry, a) != NULL)
 		values = cn_of_rdn(entry, a);
-	if (count > 1 && is_single(name))
+	if (count > 1 && known != NULL && is_single(name))
 		count = 1;
 	reading_add(r, name, values, count);
 }

@@ -324,8 +324,8 @@ def test_a_picture_above_the_cap(openldap, tmp_path):
 
 def test_openldap_marks_and_names(openldap, tmp_path):
     d = openldap
-    _, plain = account(d, 1, roomNumber='7', employeeNumber='8',
-                       userPassword='secret')
+    _, plain = account(d, 1, roomNumber=['7', '70'], employeeNumber='8',
+                       userPassword='secret', title=['Dr.', 'Prof.'])
     _, marked = account(d, 2, businessCategory=['x', 'nogalsync'])
     _, other = account(d, 3, carLicense='Keep Here')
     _, foreign = account(d, 4, employeeType='synced-by-x/1')
@@ -337,7 +337,9 @@ def test_openldap_marks_and_names(openldap, tmp_path):
                   'allow = [ "roomNumber" ]; deny = [ "employeeNumber" ];')
     seen = source.read()
     assert set(seen) == {plain, marked}
-    assert seen[plain]['attributes']['roomNumber'] == [b'7']
+    # Of what Active Directory has one value of, the first goes.
+    assert seen[plain]['attributes']['roomNumber'] == [b'7', b'70']
+    assert seen[plain]['attributes']['title'] == [b'Dr.']
     assert 'employeeNumber' not in seen[plain]['attributes']
     assert not any('userPassword' in e['attributes'] for e in seen.values())
     assert 'imported by another product' in source.tool('explain', foreign)

@@ -3,7 +3,7 @@
 #include "common/base/buf.h"
 
 /* Raised when shape.c answers otherwise than before for the same entry. */
-#define COLLECT_SHAPE_VERSION "4"
+#define COLLECT_SHAPE_VERSION "5"
 #define SETTINGS_MAX ((size_t)4 << 20)
 
 static void
