@@ -2,10 +2,15 @@
  *             ┌──────── SIGHUP: configuration anew ────────┐
  *   schedule ─┴► export worker ─► out box ─► front ─► hub   │
  *   inbox (inotify) ─► fetch worker ─ changed ─► import worker
+ *   directory ─► waiting worker ─ changed ─► export worker
+ *
+ * An export that follows changes starts when the waiting worker listens again,
+ * or is repeated then: nothing that is written meanwhile goes unheard.
  */
 #include "spoke/serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -33,6 +38,8 @@
 #define SERVE_STOP_GRACE_MS 3000
 /* A connection that waits for changes is renewed this often. */
 #define SERVE_WAIT_MS CLOCK_HOUR_MS
+/* So long an export waits for the worker that hears of changes. */
+#define SERVE_HEAR_MS 2000
 /* How the fetch and the waiting worker say that something changed.
  */
 #define SERVE_EXIT_CHANGED 10
@@ -55,6 +62,9 @@ struct server {
 	size_t job_count;
 	struct process front, fetch, wait;
 	int64_t wait_due;
+	int wait_ends[2]; /* of a pipe by which it says that it listens */
+	bool listening;   /* it said so */
+	bool deaf;        /* changes may have gone unheard */
 	int64_t front_due, front_backoff, front_started;
 	int64_t fetch_due;
 	int64_t refused_until; /* the directory refused us: nobody asks it */
@@ -116,12 +126,25 @@ fetch_main(void *arg)
 	return code == EXIT_DONE && changed ? SERVE_EXIT_CHANGED : code;
 }
 
+static void
+listening_tell(void *arg)
+{
+	const struct server *s = arg;
+
+	if (write(s->wait_ends[1], "", 1) < 0)
+		log_error(
+		    "cannot say that changes are heard of errno=%d", errno);
+}
+
 static int
 wait_main(void *arg)
 {
+	const struct wait_options options = {.timeout_ms = SERVE_WAIT_MS,
+	    .listening = listening_tell,
+	    .arg = arg};
 	const struct server *s = arg;
 	struct err err = {0};
-	int rc = wait_for_change(s->conf, SERVE_WAIT_MS, &err);
+	int rc = wait_for_change(s->conf, &options, &err);
 
 	if (rc < 0)
 		log_err(&err, "cannot wait for changes, runs keep to schedule");
@@ -287,8 +310,69 @@ refused_look(struct server *s, enum process_end end, int status, int64_t now)
 	    "user and password_file, then SIGHUP");
 }
 
-/* What is written between two waits is read by the run that the first asked
- * for. */
+static void
+end_close(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+static void
+wait_forget(struct server *s)
+{
+	end_close(&s->wait_ends[0]);
+	end_close(&s->wait_ends[1]);
+	s->listening = false;
+}
+
+static int
+wait_start(struct server *s, struct err *err)
+{
+	int rc;
+
+	if (pipe2(s->wait_ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_set_errno(err, ERR_TEMPORARY, "cannot make a pipe");
+	rc = process_start(
+	    &s->wait, "wait", wait_main, s, SERVE_WAIT_MS + CLOCK_HOUR_MS, err);
+	end_close(&s->wait_ends[1]);
+	if (rc < 0)
+		wait_forget(s);
+	return rc;
+}
+
+/* What was written before it listened again, nobody heard of. */
+static void
+wait_hear(struct server *s, int64_t now)
+{
+	char byte;
+
+	if (s->wait_ends[0] < 0 || read(s->wait_ends[0], &byte, 1) != 1)
+		return;
+	end_close(&s->wait_ends[0]);
+	s->listening = true;
+	if (s->deaf)
+		exports_wake(s, now);
+	s->deaf = false;
+}
+
+static void
+wait_end(struct server *s, enum process_end end, int status, int64_t now)
+{
+	bool changed = end == PROCESS_EXITED && status == SERVE_EXIT_CHANGED;
+
+	end_tell("wait", end, status);
+	wait_forget(s);
+	refused_look(s, end, status, now);
+	s->wait_due = now;
+	if (changed)
+		exports_wake(s, now);
+	else
+		s->deaf = true;
+	if (!changed && (end != PROCESS_EXITED || status != EXIT_DONE))
+		s->wait_due = now + SERVE_RETRY_MS;
+}
+
 static void
 wait_step(struct server *s, int64_t now)
 {
@@ -296,22 +380,16 @@ wait_step(struct server *s, int64_t now)
 	enum process_end end;
 	int status = 0;
 
+	wait_hear(s, now);
 	if (s->wait.pid != 0) {
 		end = process_step(&s->wait, &status);
 		if (end == PROCESS_RUNNING)
 			return;
-		end_tell("wait", end, status);
-		s->wait_due = now;
-		refused_look(s, end, status, now);
-		if (end == PROCESS_EXITED && status == SERVE_EXIT_CHANGED)
-			exports_wake(s, now);
-		else if (end != PROCESS_EXITED || status != EXIT_DONE)
-			s->wait_due = now + SERVE_RETRY_MS;
+		wait_end(s, end, status, now);
 	}
 	if (now < s->wait_due || now < s->refused_until || !wait_wanted(s))
 		return;
-	if (process_start(&s->wait, "wait", wait_main, s,
-		SERVE_WAIT_MS + CLOCK_HOUR_MS, &err) < 0) {
+	if (wait_start(s, &err) < 0) {
 		log_err(&err, "cannot start waiting");
 		s->wait_due = now + SERVE_RETRY_MS;
 	}
@@ -347,6 +425,14 @@ job_may_start(const struct server *s, const struct job *job)
 	return running < SERVE_WORKERS_MAX;
 }
 
+/* One that follows changes waits a little for the worker that hears of them. */
+static bool
+job_is_heard(const struct server *s, const struct job *job, int64_t now)
+{
+	return job->settle_ms == 0 || s->wait.pid == 0 || s->listening ||
+	       now - job->due >= SERVE_HEAR_MS;
+}
+
 static void
 job_step(struct server *s, struct job *job, int64_t now)
 {
@@ -362,8 +448,10 @@ job_step(struct server *s, struct job *job, int64_t now)
 		job_end(job, end, status, now);
 		refused_look(s, end, status, now);
 	}
-	if (now < job->due || now < s->refused_until || !job_may_start(s, job))
+	if (now < job->due || now < s->refused_until ||
+	    !job_is_heard(s, job, now) || !job_may_start(s, job))
 		return;
+	s->deaf = s->deaf || (job->settle_ms != 0 && !s->listening);
 	job->due = INT64_MAX;
 	job->started = now;
 	if (process_start(&job->process, job->name, policy_main, &worker,
@@ -398,6 +486,7 @@ reload(struct server *s)
 	jobs_stop(s);
 	process_stop(&s->fetch, SERVE_STOP_GRACE_MS);
 	process_stop(&s->wait, SERVE_STOP_GRACE_MS);
+	wait_forget(s);
 	spoke_conf_free(s->conf);
 	s->conf = fresh;
 	jobs_make(s);
@@ -409,11 +498,12 @@ reload(struct server *s)
 static void
 poll_once(struct server *s, const sigset_t *mask)
 {
-	struct pollfd fd = {.fd = s->watch, .events = POLLIN};
+	struct pollfd fds[] = {{.fd = s->watch, .events = POLLIN},
+	    {.fd = s->wait_ends[0], .events = POLLIN}};
 	struct timespec wait = {
 	    .tv_sec = 0, .tv_nsec = SERVE_POLL_MAX_MS * 1000000L - 1};
 
-	if (ppoll(&fd, 1, &wait, mask) <= 0)
+	if (ppoll(fds, 2, &wait, mask) <= 0 || fds[0].revents == 0)
 		return;
 	spool_watch_read(s->watch);
 	s->fetch_due = 0;
@@ -460,7 +550,8 @@ server_open(struct server *s, struct err *err)
 int
 serve_run(const char *conf_path)
 {
-	struct server s = {.conf_path = conf_path, .watch = -1};
+	struct server s = {
+	    .conf_path = conf_path, .watch = -1, .wait_ends = {-1, -1}};
 	struct err err = {0};
 	sigset_t mask;
 	int lock = -1;
@@ -485,6 +576,7 @@ out:
 	jobs_stop(&s);
 	process_stop(&s.fetch, SERVE_STOP_GRACE_MS);
 	process_stop(&s.wait, SERVE_STOP_GRACE_MS);
+	wait_forget(&s);
 	process_stop(&s.front, SERVE_STOP_GRACE_MS);
 	if (lock >= 0)
 		(void)close(lock);

@@ -3,6 +3,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/ldap/feed.h"
+#include "spoke/export/shape/named.h"
 #include "spoke/forest.h"
 
 #define WAIT_MARK_MAX 8192
@@ -16,22 +17,36 @@ struct watch {
 };
 
 static bool
+policy_reads(
+    const struct export_policy *p, const struct forest *forest, size_t index)
+{
+	/* Managers come along from anywhere. */
+	if (named_managers(p))
+		return true;
+	for (size_t i = 0; i < p->base_count; i++) {
+		const struct export_base *base = &p->bases[i];
+		size_t at = FOREST_NONE;
+
+		/* Members too. */
+		if (base->ou != NULL && base->groups == EXPORT_GROUPS_ITSELF)
+			at = forest_find(forest, base->ou);
+		/* A search looks everywhere, and so does an id. */
+		if (at == index || at == FOREST_NONE)
+			return true;
+	}
+	return false;
+}
+
+static bool
 is_followed(
     const struct spoke_conf *conf, const struct forest *forest, size_t index)
 {
 	for (size_t i = 0; i < conf->export_count; i++) {
 		const struct export_policy *p = &conf->exports[i];
 
-		for (size_t k = 0; p->enabled && k < p->base_count; k++) {
-			const struct export_base *base = &p->bases[k];
-			size_t at = FOREST_NONE;
-
-			if (base->ou != NULL)
-				at = forest_find(forest, base->ou);
-			/* A search looks everywhere, and so does an id. */
-			if (at == index || at == FOREST_NONE)
-				return true;
-		}
+		if (p->enabled && p->settle_ms > 0 &&
+		    policy_reads(p, forest, index))
+			return true;
 	}
 	return false;
 }
@@ -83,8 +98,8 @@ watches_wait(
 }
 
 int
-wait_for_change(
-    const struct spoke_conf *conf, int64_t timeout_ms, struct err *err)
+wait_for_change(const struct spoke_conf *conf,
+    const struct wait_options *options, struct err *err)
 {
 	struct forest *forest = NULL;
 	struct watch *list = NULL;
@@ -95,8 +110,10 @@ wait_for_change(
 		list = mem_calloc(forest_count(forest), sizeof(*list));
 		rc = watches_open(conf, forest, list, &count, err);
 	}
+	if (rc == 0)
+		options->listening(options->arg);
 	if (rc == 0 && count > 0)
-		rc = watches_wait(list, count, timeout_ms, err);
+		rc = watches_wait(list, count, options->timeout_ms, err);
 	for (size_t i = 0; i < count; i++)
 		buf_fini(&list[i].mark);
 	free(list);

@@ -7,9 +7,16 @@
 
 #include "spoke/conf.h"
 
-/* Until anything was written: 1; 0 when the time is over; -1. Changes from the
- * call on count. */
-int wait_for_change(
-    const struct spoke_conf *conf, int64_t timeout_ms, struct err *err) ERR_WUR;
+struct wait_options {
+	int64_t timeout_ms;
+	/* Called once: what is written from then on counts. */
+	void (*listening)(void *arg);
+	void *arg;
+};
+
+/* Until anything was written where an export with `settle` reads: 1; 0 when the
+ * time is over; -1. */
+int wait_for_change(const struct spoke_conf *conf,
+    const struct wait_options *options, struct err *err) ERR_WUR;
 
 #endif
