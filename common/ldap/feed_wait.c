@@ -14,6 +14,7 @@
 #include <poll.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/ldap/dialect_impl.h"
 #include "common/ldap/feed_sync.h"
 
@@ -54,6 +55,26 @@ fail(struct waiter *w, int code, struct err *err)
 	    w->session, code, NULL, err, "waiting for changes");
 }
 
+static void
+asks_tell(const struct waiter *w, const char *reason)
+{
+	log_debug("the server tells of no changes, it is asked every second "
+		  "server=%s reason=\"%s\"",
+	    session_uri(w->session), reason);
+}
+
+/* It ended: refused, or the server will not go on. */
+static void
+waiter_ended(struct waiter *w, LDAPMessage *message)
+{
+	int code = LDAP_OTHER;
+
+	(void)ldap_parse_result(session_handle(w->session), message, &code,
+	    NULL, NULL, NULL, NULL, 0);
+	asks_tell(w, ldap_err2string(code));
+	w->msgid = -1;
+}
+
 static int
 waiter_register(struct waiter *w, struct err *err)
 {
@@ -84,6 +105,8 @@ waiter_register(struct waiter *w, struct err *err)
 			rc = fail(w, code, err);
 		}
 	}
+	if (rc == 0)
+		asks_tell(w, "no contextCSN");
 	ber_memfree(control.ldctl_value.bv_val);
 	buf_fini(&position);
 	return rc < 0 ? -1 : 0;
@@ -109,9 +132,8 @@ waiter_listen(struct waiter *w, int64_t ms, struct err *err)
 		return fail(
 		    w, code == LDAP_SUCCESS ? LDAP_SERVER_DOWN : code, err);
 	}
-	/* It ended: refused, or the server will not go on. */
 	if (type == LDAP_RES_SEARCH_RESULT)
-		w->msgid = -1;
+		waiter_ended(w, message);
 	ldap_msgfree(message);
 	return type > 0;
 }

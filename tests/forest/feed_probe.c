@@ -7,13 +7,14 @@
  *
  * COOKIE is hexadecimal, "" for none. Prints a line of JSON an event, then one
  * with answer, reason, kind and the new cookie. Waiting prints "ready" once the
- * mark is read, then 1 or 0. Exit code 1 and the message on
- * an error.
+ * mark is read, then 1 or 0; what the log says of it goes to standard error.
+ * Exit code 1 and the message on an error.
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ldap/feed.h"
 
@@ -160,6 +161,7 @@ main(int argc, char **argv)
 	if (argc != 8 || (kind_parse(argv[6]) == FEED_KIND_COUNT &&
 			     strcmp(argv[6], "wait") != 0))
 		return EXIT_USAGE;
+	log_init("probe", LOG_LEVEL_DEBUG);
 	/* As the programs do: the directory may go first. */
 	signal(SIGPIPE, SIG_IGN);
 	if (probe_run(argv, &err) == 0)

@@ -8,7 +8,7 @@ import time
 import ldap
 from ldap.controls import LDAPControl
 import pytest
-from testbed import slapd
+from testbed import people, slapd
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -20,15 +20,17 @@ PROBE = os.path.join(os.environ.get('GALRELAY_BUILD',
 class Feed:
     """One reader of one feed: keeps the cookie between calls."""
 
-    def __init__(self, directory, kind, who=None, secret=None):
+    def __init__(self, directory, kind, who=None, secret=None, uri=None,
+                 base=None):
         self.directory, self.kind, self.cookie = directory, kind, ''
+        self.uri, self.base = uri or directory.uri, base or directory.base
         self.who = who or directory.service_dn
         self.secret = secret or directory.service_password
 
     def ask(self, keep=True):
         done = subprocess.run(
-            [PROBE, self.directory.uri, self.who, self.secret,
-             self.directory.ca, self.directory.base, self.kind, self.cookie],
+            [PROBE, self.uri, self.who, self.secret,
+             self.directory.ca, self.base, self.kind, self.cookie],
             capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         *events, end = [json.loads(line) for line in done.stdout.splitlines()]
@@ -198,6 +200,13 @@ def test_auto_chooses_what_the_server_gives(clean, openldap):
     assert feed.ask() == 'full' and feed.end['kind'] == 'dirsync'
     assert feed.ask() in ('touched', 'sweep')
     assert feed.end['kind'] == 'dirsync'
+    # DirSync is for whole naming contexts; the next best is for any place
+    forest = clean['north']
+    feed = Feed(forest, 'auto', base=forest.staff)
+    assert feed.ask() == 'full' and feed.end['kind'] == 'usn', feed.end
+    dn = forest.add_person(3)
+    assert feed.ask() == 'sweep' and feed.end['kind'] == 'usn'
+    assert feed.changed() == {guid(forest, dn)}
     feed = Feed(openldap, 'auto')
     assert feed.ask() == 'full' and feed.end['kind'] == 'syncrepl'
     assert feed.ask() == 'touched'
@@ -277,6 +286,28 @@ def test_openldap_without_session_log_and_restarted(private):
     assert feed.ask() == 'touched'
 
 
+def test_openldap_that_lost_track(scratch, block, authority):
+    """A cookie from before everything that the server has: with
+    syncprov-reloadhint it demands to be read anew."""
+    server = slapd.Slapd('stale', block.address(24), authority, scratch,
+                         overlays='syncprov-reloadhint TRUE\n')
+    try:
+        server.start().populate(20)
+        feed = Feed(server, 'syncrepl')
+        assert feed.ask() == 'full'
+        server.modify(server.person_dn(people.person('west', 3)['cn']),
+                      title='Changed')
+        assert feed.ask() == 'touched' and len(feed.changed()) == 1
+        cookie = bytes.fromhex(feed.cookie)
+        at = cookie.index(b'csn=') + 4
+        feed.cookie = (cookie[:at] + b'1999' + cookie[at + 4:]).hex()
+        assert feed.ask() == 'full'
+        assert 'e-syncRefreshRequired' in feed.end['reason'], feed.end
+        assert feed.ask() == 'touched'
+    finally:
+        server.stop()
+
+
 def test_openldap_restarted_with_session_log(openldap):
     openldap.populate(20)
     feed = Feed(openldap, 'syncrepl')
@@ -344,18 +375,25 @@ class Waiter:
         self.child = subprocess.Popen(
             [PROBE, directory.uri, directory.service_dn,
              directory.service_password, directory.ca, directory.base, 'wait',
-             str(milliseconds)], stdout=subprocess.PIPE, text=True)
+             str(milliseconds)], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
         assert self.child.stdout.readline() == 'ready\n'
 
     def result(self):
-        out = self.child.communicate(timeout=40)[0]
+        out, self.log = self.child.communicate(timeout=40)
         return self.child.returncode, out.strip(), (
             time.monotonic() - self.began)
 
+    def asked(self):
+        """Because the server would not tell."""
+        return 'it is asked every second' in self.log
+
 
 def changes_wake(directory, change):
-    code, said, took = Waiter(directory, 1500).result()
+    waiter = Waiter(directory, 1500)
+    code, said, took = waiter.result()
     assert (code, said) == (0, '0') and took >= 1.4
+    assert not waiter.asked(), waiter.log
     waiter = Waiter(directory, 30000)
     time.sleep(1)
     change()
@@ -395,6 +433,7 @@ def test_waiting_without_syncprov_asks(scratch, block, authority):
         slapd.CONFIGURATION = made
     try:
         server.start()
-        assert Waiter(server, 1500).result()[:2] == (0, '0')
+        waiter = Waiter(server, 1500)
+        assert waiter.result()[:2] == (0, '0') and waiter.asked()
     finally:
         server.stop()

@@ -7,6 +7,7 @@ from group_source import (DISTRIBUTION, GLOBAL, LOCAL, SECURITY, UNIVERSAL,
                           Chosen, dynamic, east, group, inet, members,
                           names_group, source, user)
 from test_collect_faults import Trap
+from test_feed import Feed, guid
 from testbed import samba_forest
 
 assert source and east  # fixtures
@@ -180,6 +181,26 @@ def test_memberships_of_a_crowd(crowd, tmp_path):
     crowd.modify(gone, msExchHideFromAddressLists=None)
     source.read()
     assert len(Stream(source).members('crowd')) == 3200
+
+
+def test_a_feed_does_not_send_the_crowd(crowd):
+    """Of a large group DirSync sends the members that changed."""
+    trap = Trap((crowd.behind, 636), (crowd.address, 636), None)
+    crowd.delete(crowd.add_contact('Gone', 'gone@crowd.example'))
+    feed = Feed(crowd, 'dirsync', crowd.admin_dn, crowd.admin_password,
+                'ldaps://' + crowd.behind)
+    one = crowd.everyone[13]
+    try:
+        assert feed.ask() == 'full'
+        feed.ask()
+        trap.set(None)
+        members(crowd, crowd.big, drop=[one])
+        assert feed.ask() == 'touched'
+        assert guid(crowd, crowd.big) in feed.changed()
+        assert 0 < trap.passed < 3200 * 20, trap.passed
+    finally:
+        trap.close()
+        members(crowd, crowd.big, add=[one])
 
 
 def test_a_server_that_dies_within_a_group(crowd, tmp_path):
