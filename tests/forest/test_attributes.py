@@ -225,10 +225,12 @@ def test_the_presets_and_what_a_policy_names(clean, tmp_path):
     ('deny = [ "homePhon" ];', ('deny', 'unknown attribute homePhon')),
     ('mark_attribute = "nosuch";', ('mark_attribute', 'nosuch')),
     ('foreign_marks = [ "nosuch=x" ];', ('foreign_marks', 'nosuch')),
-    # By the schema: computed, far end of a link, SID, not replicated.
+    # By the schema: computed, far end of a link, SID, security descriptor,
+    # not replicated.
     ('allow = [ "canonicalName" ];', ('allow', 'canonicalName', 'server')),
     ('allow = [ "ownerBL" ];', ('allow', 'ownerBL', 'link')),
     ('allow = [ "msRTCSIP-OriginatorSid" ];', ('allow', 'SID')),
+    ('allow = [ "fRSRootSecurity" ];', ('fRSRootSecurity', 'rights')),
     ('allow = [ "badPwdCount" ];', ('allow', 'server')),
     ('allow = [ "msDS-AllowedToDelegateTo", "logonCount" ];',
      ('logonCount', 'server')),
@@ -406,6 +408,28 @@ def test_what_others_imported(clean, tmp_path):
     assert 'ours@west.example' not in source.read('full')
 
 
+def test_who_is_hidden(clean, tmp_path):
+    d = clean['north']
+    _, shown = account(d, 1)
+    _, hidden = account(d, 2, msExchHideFromAddressLists='TRUE')
+    account(d, 3, msExchHideFromAddressLists='TRUE',
+            extensionAttribute1='NoGALsync')
+    source = Source(d, tmp_path)
+    assert set(source.read()) == {shown}
+    assert source.count()['kinds']['user']['hidden'] == 1
+    assert 'hidden from address lists' in source.tool('explain', hidden)
+    # Asked for they go out, and targets are told.
+    source.policy('hidden = true;')
+    seen = source.read()
+    assert set(seen) == {shown, hidden}
+    assert seen[hidden]['attributes']['msExchHideFromAddressLists'] == [
+        b'TRUE']
+    assert 'msExchHideFromAddressLists' not in seen[shown]['attributes']
+    assert source.count()['kinds']['user']['hidden'] == 0
+    source.policy()
+    assert set(source.read()) == {shown}
+
+
 def test_closed_to_outsiders(clean, tmp_path):
     d = clean['north']
     boss_dn, boss = account(d, 1)
@@ -478,7 +502,8 @@ def test_a_policy_that_changes_is_read_whole(clean, tmp_path):
     source = Source(d, tmp_path)
     source.read()
     assert source.read() and source.said['unchanged'] == 1
-    for extra in ('disabled = false;', 'closed = "include";',
+    for extra in ('hidden = true;', 'disabled = false;',
+                  'mark = "other";', 'closed = "include";',
                   'forwarded = "target";', 'source_dn = false;',
                   'delegation = true;', 'mark_attribute = "info";',
                   'foreign_marks = [];', 'deny = [ "title" ];',

@@ -280,6 +280,32 @@ def test_a_defect_of_the_feed_is_found_and_mended(openldap, tmp_path):
     assert openldap.read(dn)
 
 
+DAY = 24 * 3600 * 1000
+
+
+def test_everything_is_read_once_a_day(openldap, tmp_path):
+    """Unless the policy says otherwise, also when nothing was written."""
+    source = Source(openldap, tmp_path, 'auto')
+    openldap.populate(5)
+    assert source.read()['whole']
+    openldap.add_person(77)
+    assert not source.read()['whole']
+    source.now += DAY - 4000
+    assert source.read()['unchanged']
+    source.now += 1000
+    seen = source.read()
+    assert seen['whole'] and not seen['unchanged'] and not seen['defect']
+    assert source.read()['unchanged']
+    source.policy('auto', proof='3d')
+    source.now += 3 * DAY - 3000
+    assert source.read()['unchanged']
+    openldap.add_person(78)
+    source.now += DAY
+    seen = source.read()
+    assert seen['whole'] and seen['added'] == 1 and not seen['defect']
+    assert 'missed' not in source.log
+
+
 def test_full_is_read_whole_and_a_wrong_feed_is_an_error(openldap, tmp_path):
     source = Source(openldap, tmp_path, 'full')
     openldap.populate(5)

@@ -277,6 +277,59 @@ test_deny_wins(void **state)
 	attributes_close(a);
 }
 
+/* Does the policy let it out? Then, and for nothing else, it is read. */
+static bool
+goes(const struct export_policy *policy, const char *name)
+{
+	struct attributes *a = NULL;
+	bool read = false;
+	bool out;
+
+	assert_int_equal(
+	    attributes_open(policy, NULL, DIALECT_EXCHANGE, &a, NULL), 0);
+	out = attributes_form(a, name) != ATTRIBUTES_STAYS;
+	for (const char *const *n = attributes_names(a); *n != NULL; n++)
+		read = read || strcmp(*n, name) == 0;
+	assert_int_equal(read, out);
+	attributes_close(a);
+	return out;
+}
+
+static void
+test_each_can_be_denied(void **state)
+{
+	static const char *const needed[] = {"cn", "givenName", "sn", "mail",
+	    "mailNickname", "proxyAddresses", "targetAddress",
+	    "legacyExchangeDN"};
+	const char *const *list = dialect_vocabulary(DIALECT_EXCHANGE);
+	size_t optional = 0, mandatory = 0;
+
+	(void)state;
+	for (; *list != NULL; list++) {
+		struct export_policy p = plain;
+		bool must = false;
+		struct err err = {0};
+
+		/* What an entry is, which no list names. */
+		if (strncmp(*list, "object", 6) == 0 ||
+		    strcmp(*list, "msExchRecipientTypeDetails") == 0)
+			continue;
+		assert_true(goes(&p, *list));
+		p.deny = list;
+		p.deny_count = 1;
+		for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+			must = must || strcmp(needed[i], *list) == 0;
+		assert_int_equal(
+		    attributes_policy_check(&p, &err), must ? -1 : 0);
+		if (!must)
+			assert_false(goes(&p, *list));
+		mandatory += must;
+		optional += !must;
+	}
+	assert_int_equal(mandatory, 8);
+	assert_true(optional > 50);
+}
+
 static void
 test_delegation(void **state)
 {
@@ -331,6 +384,7 @@ main(void)
 	    cmocka_unit_test(test_full_is_the_manuals_default),
 	    cmocka_unit_test(test_nobody_can_allow),
 	    cmocka_unit_test(test_deny_wins),
+	    cmocka_unit_test(test_each_can_be_denied),
 	    cmocka_unit_test(test_delegation),
 	};
 	int rc;

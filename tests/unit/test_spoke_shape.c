@@ -73,10 +73,14 @@ test_marks(void **state)
 	struct object o;
 
 	(void)state;
-	assert_int_equal(
-	    shape(&plain, USER,
-		GIVEN({ANNA}, {"extensionAttribute15", {"nogalsync"}}), &o),
-	    SHAPE_MARKED);
+	for (int n = 1; n <= 15; n++) {
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "extensionAttribute%d", n);
+		assert_int_equal(shape(&plain, USER,
+				     GIVEN({ANNA}, {name, {"nogalsync"}}), &o),
+		    SHAPE_MARKED);
+	}
 	assert_int_equal(
 	    shape(&plain, USER,
 		GIVEN({ANNA}, {"extensionAttribute7", {"NoGALsync please"}},
@@ -189,8 +193,9 @@ test_disabled(void **state)
 static void
 test_system_mailboxes(void **state)
 {
-	static const char *const types[] = {"8192", "16384", "8388608",
-	    "536870912", "549755813888", "4398046511104"};
+	static const char *const types[] = {"8192", "16384", "4194304",
+	    "8388608", "16777216", "536870912", "68719476736", "549755813888",
+	    "4398046511104", "70368744177664", "140737488355328"};
 	static const char *const names[] = {
 	    "CN=HealthMailbox0123456789abcdef,CN=Users",
 	    "CN=SystemMailbox{1f05a927-89c0-4725-adca-4527114196a1},CN=Users",
@@ -201,7 +206,7 @@ test_system_mailboxes(void **state)
 
 	(void)state;
 	hidden.hidden = true;
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		assert_int_equal(shape(&hidden, USER,
 				     GIVEN({ANNA}, {"type", {types[i]}}), &o),
 		    SHAPE_SYSTEM);
