@@ -169,6 +169,25 @@ def test_a_server_that_is_behind_is_not_believed(pair, tmp_path):
     assert 'believed now' in reader.log
 
 
+def test_a_server_that_is_behind_again_is_waited_for_again(pair, tmp_path):
+    """It was behind once, and the other one was read since: that is over."""
+    first, second = pair
+    reader = Reader(tmp_path, first, uris(first.uri, second.uri))
+    reader.policy(ou(first))
+    assert reader.read()['count'] == 6
+    second.restore(first.save())
+    first.add_person(20)
+    assert reader.read()['count'] == 7
+    first.stop()
+    assert 'behind' in reader.read(expect=1)
+    first.start()
+    assert reader.read()['unchanged'], reader.log
+    reader.now += 4 * 3600 * 1000
+    first.stop()
+    said = reader.read(expect=1)
+    assert second.uri in said and 'behind' in said, said
+
+
 def test_a_restored_server_is_believed_when_somebody_says_so(pair, tmp_path):
     first = pair[0]
     reader = Reader(tmp_path, first)

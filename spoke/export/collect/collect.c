@@ -395,7 +395,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 		is_unchanged(&c, &out_result->unchanged, err) < 0))
 		goto out;
 	if (out_result->unchanged) {
-		rc = 0;
+		rc = collect_lag_over(&c, err);
 		goto out;
 	}
 	if (collect_prepare(&c, err) < 0 || collect_contexts_check(&c, err) < 0)

@@ -110,6 +110,20 @@ collect_lag_keep(struct collector *c, struct err *err)
 }
 
 int
+collect_lag_over(struct collector *c, struct err *err)
+{
+	uint64_t since;
+
+	if (forest_behind(c->forest) != NULL)
+		return 0;
+	if (collect_note_number(c, COLLECT_NOTE_BEHIND, &since, err) < 0)
+		return -1;
+	return since == 0
+		   ? 0
+		   : collect_note_number_set(c, COLLECT_NOTE_BEHIND, 0, err);
+}
+
+int
 collect_lag_hold(struct collector *c, struct err *err)
 {
 	return collect_note_number_set(
