@@ -50,6 +50,30 @@ def test_an_excluded_place_that_is_made_anew_stays_excluded(east, tmp_path):
     assert reader.read('full')['count'] == 7
 
 
+@pytest.mark.parametrize('by', ['name', 'id'])
+def test_an_excluded_place_that_cannot_be_seen_any_more(server, tmp_path, by):
+    """What is in it can."""
+    secret = unit(server, 'Secret')
+    person(server, 100, secret)
+    named = secret if by == 'name' else server.read(
+        secret, ['entryUUID'])['entryUUID'][0].decode()
+    reader = Reader(tmp_path, server)
+    reader.policy('ou = "%s"; exclude = [ "%s" ];' % (server.staff, named))
+    assert reader.read()['count'] == 6
+    server.rename(secret, 'OU=Silent')
+    silent = 'OU=Silent,' + server.staff
+    server.add_person(101)
+    assert reader.read()['count'] == 7
+    server.restart(access='access to dn.exact="%s" by * none\n' % silent)
+    assert server.search(silent, '(mail=*)', ['1.1'])
+    server.add_person(102)
+    for how in ((), ('full',)):
+        assert reader.read(*how)['count'] == 8, reader.log
+    # nor who comes into it
+    person(server, 103, silent)
+    assert reader.read()['count'] == 8
+
+
 def test_a_single_object_that_is_made_anew(east, tmp_path):
     """Another under its name is another, until somebody says who is meant."""
     alone = person(east, 100, east.base)
@@ -119,6 +143,19 @@ def test_entries_that_differ_a_little_are_watched_apart(
         for dn in east.search(east.partners, '(objectClass=person)', ['1.1']):
             east.rename(dn, dn.split(',')[0].replace('Somebody', 'Nobody'),
                         inner)
+
+
+@pytest.fixture
+def server(tmp_path, block, authority):
+    """A slapd whose access lists a test may change."""
+    address = block.address(34)
+    key, cert = authority.issue('ldap.accidents.example', address,
+                                net.relay_address(address))
+    made = slapd.Slapd('accidents', address, authority, str(tmp_path),
+                       domain='accidents.example', key=key, cert=cert).start()
+    made.populate(6)
+    yield made
+    made.stop()
 
 
 @pytest.fixture

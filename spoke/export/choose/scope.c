@@ -213,8 +213,10 @@ scope_close(struct scope *s)
 
 		for (size_t k = 0;
 		     from->excludes != NULL && k < from->base->exclude_count;
-		     k++)
+		     k++) {
 			free(from->excludes[k].dn);
+			free(from->excludes[k].last);
+		}
 		for (size_t k = 0; k < from->container_count; k++)
 			free(from->containers[k]);
 		free(from->containers);

@@ -9,9 +9,10 @@ bool
 scope_is_excluded(const struct scope_from *from, const char *dn)
 {
 	for (size_t i = 0; i < from->base->exclude_count; i++) {
-		const char *now = from->excludes[i].dn;
+		const struct scope_place *place = &from->excludes[i];
+		const char *at = place->dn != NULL ? place->dn : place->last;
 
-		if ((now != NULL && dn_is_below(dn, now, true)) ||
+		if ((at != NULL && dn_is_below(dn, at, true)) ||
 		    dn_is_below(dn, from->base->exclude[i], true))
 			return true;
 	}

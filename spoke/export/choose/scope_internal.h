@@ -13,6 +13,8 @@
 
 struct scope_place {
 	char *dn; /* now; NULL: it does not exist */
+	/* Of an excluded one that does not: what a former run saw; NULL. */
+	char *last;
 	struct id id;
 	bool pinned; /* a former run saw it */
 	/* Another that was made under its name stands for it. */
@@ -96,9 +98,9 @@ struct scope_reader {
  * groups. 1: fn stopped it. */
 int scope_batches_read(struct scope_reader *reader, const struct id *ids,
     size_t count, const char *const *attributes, struct err *err) ERR_WUR;
-/* By where the excluded places are now, and by the names that the policy says:
- * one that was made anew, or that the account no longer sees, lets nothing
- * out. */
+/* By where the excluded places are now, or were when they were seen last, and
+ * by the names that the policy says: one that was made anew, or that the
+ * account no longer sees, lets nothing out. */
 bool scope_is_excluded(const struct scope_from *from, const char *dn);
 
 /* How an entry that this one of `from` finds stands to it. */

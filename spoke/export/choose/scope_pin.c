@@ -6,6 +6,7 @@
 
 #define SCOPE_CONTAINERS_MAX 65536
 #define SCOPE_KEY_TEXT_MAX ((size_t)16 << 20)
+#define SCOPE_NAME_MAX ((size_t)64 << 10)
 
 static const char *const id_attributes[] = {"objectGUID", "entryUUID", NULL};
 
@@ -146,8 +147,35 @@ pin_set(struct scope *s, const char *text, const struct scope_place *place,
 	if (place->dn == NULL)
 		return 0;
 	scope_note_key("pin", text, key, sizeof(key));
+	if (replica_note_set(
+		s->options.replica, key, id_slice(&place->id), err) < 0)
+		return -1;
+	if (!place->by_name)
+		return 0;
+	scope_note_key("at", text, key, sizeof(key));
 	return replica_note_set(
-	    s->options.replica, key, id_slice(&place->id), err);
+	    s->options.replica, key, slice_str(place->dn), err);
+}
+
+/* An excluded place may be there, only that the account sees it no more: what
+ * is in it has the name still that it had last. */
+static int
+last_get(struct scope *s, const char *text, struct scope_place *place,
+    struct err *err)
+{
+	char key[64];
+	struct buf note;
+	int rc;
+
+	if (!place->by_name || s->options.replica == NULL)
+		return 0;
+	scope_note_key("at", text, key, sizeof(key));
+	buf_init(&note, SCOPE_NAME_MAX);
+	rc = replica_note_get(s->options.replica, key, &note, err);
+	if (rc == 0 && note.len > 0)
+		place->last = mem_strdup(buf_cstr(&note));
+	buf_fini(&note);
+	return rc;
 }
 
 int
@@ -236,8 +264,9 @@ place_set(struct scope_place *place, const struct id *id, char *dn)
 	return 1;
 }
 
-int
-scope_pin(struct scope *s, const char *text, struct scope_place *place,
+/* As scope_pin(). */
+static int
+place_find(struct scope *s, const char *text, struct scope_place *place,
     struct err *err)
 {
 	struct err bad = {0};
@@ -272,6 +301,15 @@ scope_pin(struct scope *s, const char *text, struct scope_place *place,
 	place->taken = rc == 1;
 	free(dn);
 	return 0;
+}
+
+int
+scope_pin(struct scope *s, const char *text, struct scope_place *place,
+    struct err *err)
+{
+	int rc = place_find(s, text, place, err);
+
+	return rc == 0 ? last_get(s, text, place, err) : rc;
 }
 
 /* --- after reading --- */
