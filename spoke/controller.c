@@ -225,7 +225,8 @@ controller_open(const struct spoke_directory *directory,
 
 	*out_session = NULL;
 	if (controller->uri_count > 0) {
-		options.tls = spoke_conf_tls(directory, controller->uris[0]);
+		options.tls =
+		    directory->tls_auto ? SESSION_TLS_BY_URI : directory->tls;
 		rc = session_try(
 		    directory, controller, &options, out_session, &trouble);
 		/* What one server refused, another would refuse as well. */

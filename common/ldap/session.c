@@ -471,8 +471,9 @@ session_connect(struct session *session, const struct session_options *options,
 	bool local = uri_has_scheme(session->uri, "ldapi:");
 
 	session->ldaps = uri_has_scheme(session->uri, "ldaps:");
-	session->start_tls =
-	    options->tls == SESSION_TLS_STARTTLS && !session->ldaps && !local;
+	session->start_tls = (options->tls == SESSION_TLS_STARTTLS ||
+				 options->tls == SESSION_TLS_BY_URI) &&
+			     !session->ldaps && !local;
 	if (options->tls == SESSION_TLS_LDAPS && !session->ldaps && !local)
 		return err_set(err, ERR_CONFIG,
 		    "%s: tls is ldaps: write ldaps://, or choose StartTLS",

@@ -18,7 +18,13 @@ enum session_bind {
 	SESSION_EXTERNAL,
 	SESSION_ANONYMOUS
 };
-enum session_tls { SESSION_TLS_LDAPS, SESSION_TLS_STARTTLS, SESSION_TLS_NONE };
+enum session_tls {
+	SESSION_TLS_LDAPS,
+	SESSION_TLS_STARTTLS,
+	SESSION_TLS_NONE,
+	/* As each URI says: ldap:// with StartTLS, ldapi:// with none. */
+	SESSION_TLS_BY_URI
+};
 
 struct session_options {
 	const char *const *uris; /* tried in order until one binds */

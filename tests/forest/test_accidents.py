@@ -238,6 +238,16 @@ def test_a_restored_server_is_believed_when_somebody_says_so(pair, tmp_path):
     assert reader.read()['unchanged']
 
 
+def test_each_address_says_how_it_is_protected(server, tmp_path):
+    """The password goes to no server in the clear, because the one before it
+    was on this machine."""
+    server.restart(extra='security simple_bind=128\n')
+    reader = Reader(tmp_path, server, uris(
+        'ldapi://%2Fnowhere', 'ldap://%s:%d' % (server.address, server.port)))
+    reader.policy(ou(server))
+    assert reader.read()['count'] == 6
+
+
 def test_openldap_marks_that_cannot_be_read_any_more(pair, tmp_path):
     """Nobody who was left out goes out because the account lost the right to
     read why."""

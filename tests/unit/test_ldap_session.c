@@ -137,6 +137,15 @@ test_tls(void **state)
 	options.tls = SESSION_TLS_LDAPS;
 	expect_error(&options, ERR_CONFIG,
 	    (const char *[]){server.uri, "ldaps://", NULL});
+	/* Each by its own address: StartTLS, with a certificate to check. */
+	options.tls = SESSION_TLS_BY_URI;
+	expect_open(&options, server.uri);
+	options.ca_file = other.ca;
+	expect_error(&options, ERR_CONFIG,
+	    (const char *[]){server.uri, "not trusted", NULL});
+	options.uris = uris;
+	expect_error(&options, ERR_CONFIG,
+	    (const char *[]){server.tls_uri, "not trusted", NULL});
 }
 
 static void
