@@ -10,7 +10,6 @@
 #include "spoke/serve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -19,8 +18,8 @@
 #include "common/base/mem.h"
 #include "common/base/process.h"
 #include "spoke/front.h"
+#include "spoke/listener.h"
 #include "spoke/run.h"
-#include "spoke/wait.h"
 #include "spoke/spoke.h"
 
 /* Runs at once: one reads while another waits for the directory. */
@@ -36,12 +35,9 @@
 #define SERVE_FRONT_BACKOFF_MAX_MS CLOCK_MINUTE_MS
 #define SERVE_POLL_MAX_MS 1000
 #define SERVE_STOP_GRACE_MS 3000
-/* A connection that waits for changes is renewed this often. */
-#define SERVE_WAIT_MS CLOCK_HOUR_MS
 /* So long an export waits for the worker that hears of changes. */
 #define SERVE_HEAR_MS 2000
-/* How the fetch and the waiting worker say that something changed.
- */
+/* How the fetch says that something changed. */
 #define SERVE_EXIT_CHANGED 10
 
 struct job {
@@ -60,11 +56,8 @@ struct server {
 	int watch;
 	struct job *jobs;
 	size_t job_count;
-	struct process front, fetch, wait;
-	int64_t wait_due;
-	int wait_ends[2]; /* of a pipe by which it says that it listens */
-	bool listening;   /* it said so */
-	bool deaf;        /* changes may have gone unheard */
+	struct process front, fetch;
+	struct listener listener;
 	int64_t front_due, front_backoff, front_started;
 	int64_t fetch_due;
 	int64_t refused_until; /* the directory refused us: nobody asks it */
@@ -124,33 +117,6 @@ fetch_main(void *arg)
 
 	code = run_fetch(s->conf, &changed);
 	return code == EXIT_DONE && changed ? SERVE_EXIT_CHANGED : code;
-}
-
-static void
-listening_tell(void *arg)
-{
-	const struct server *s = arg;
-
-	if (write(s->wait_ends[1], "", 1) < 0)
-		log_error(
-		    "cannot say that changes are heard of errno=%d", errno);
-}
-
-static int
-wait_main(void *arg)
-{
-	const struct wait_options options = {.timeout_ms = SERVE_WAIT_MS,
-	    .listening = listening_tell,
-	    .arg = arg};
-	const struct server *s = arg;
-	struct err err = {0};
-	int rc = wait_for_change(s->conf, &options, &err);
-
-	if (rc < 0)
-		log_err(&err, "cannot wait for changes, runs keep to schedule");
-	if (rc < 0)
-		return session_refused(&err) ? RUN_EXIT_REFUSED : EXIT_FAILED;
-	return rc > 0 ? SERVE_EXIT_CHANGED : EXIT_DONE;
 }
 
 static int
@@ -272,10 +238,13 @@ fetch_step(struct server *s, int64_t now)
 		log_err(&err, "cannot start fetching");
 }
 
-/* Exports that follow changes run again, at most once in their settle time. */
-static void
+/* Exports that follow changes run again, at most once in their settle time.
+ * Returns when the first of them does: until then there is nothing to hear. */
+static int64_t
 exports_wake(struct server *s, int64_t now)
 {
+	int64_t first = INT64_MAX;
+
 	for (size_t i = 0; i < s->job_count; i++) {
 		struct job *job = &s->jobs[i];
 		int64_t due = job->started + job->settle_ms;
@@ -286,11 +255,14 @@ exports_wake(struct server *s, int64_t now)
 			due = now;
 		if (job->due > due)
 			job->due = due;
+		if (first > job->due)
+			first = job->due;
 	}
+	return first;
 }
 
 static bool
-wait_wanted(const struct server *s)
+listener_wanted(const struct server *s)
 {
 	for (size_t i = 0; i < s->job_count; i++)
 		if (s->jobs[i].settle_ms != 0)
@@ -299,10 +271,8 @@ wait_wanted(const struct server *s)
 }
 
 static void
-refused_look(struct server *s, enum process_end end, int status, int64_t now)
+refused_note(struct server *s, int64_t now)
 {
-	if (end != PROCESS_EXITED || status != RUN_EXIT_REFUSED)
-		return;
 	s->refused_until = now + SERVE_REFUSED_MS;
 	log_warn(
 	    "the directory refused name or password: it is not asked again "
@@ -311,88 +281,31 @@ refused_look(struct server *s, enum process_end end, int status, int64_t now)
 }
 
 static void
-end_close(int *fd)
+changed_note(struct server *s, int64_t now)
 {
-	if (*fd >= 0)
-		(void)close(*fd);
-	*fd = -1;
+	s->listener.due = exports_wake(s, now);
+	log_info("the directory changed export_in_ms=%lld",
+	    (long long)(s->listener.due - now));
 }
 
 static void
-wait_forget(struct server *s)
+listener_look(struct server *s, int64_t now)
 {
-	end_close(&s->wait_ends[0]);
-	end_close(&s->wait_ends[1]);
-	s->listening = false;
-}
-
-static int
-wait_start(struct server *s, struct err *err)
-{
-	int rc;
-
-	if (pipe2(s->wait_ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return err_set_errno(err, ERR_TEMPORARY, "cannot make a pipe");
-	rc = process_start(
-	    &s->wait, "wait", wait_main, s, SERVE_WAIT_MS + CLOCK_HOUR_MS, err);
-	end_close(&s->wait_ends[1]);
-	if (rc < 0)
-		wait_forget(s);
-	return rc;
-}
-
-/* What was written before it listened again, nobody heard of. */
-static void
-wait_hear(struct server *s, int64_t now)
-{
-	char byte;
-
-	if (s->wait_ends[0] < 0 || read(s->wait_ends[0], &byte, 1) != 1)
-		return;
-	end_close(&s->wait_ends[0]);
-	s->listening = true;
-	if (s->deaf)
-		exports_wake(s, now);
-	s->deaf = false;
-}
-
-static void
-wait_end(struct server *s, enum process_end end, int status, int64_t now)
-{
-	bool changed = end == PROCESS_EXITED && status == SERVE_EXIT_CHANGED;
-
-	end_tell("wait", end, status);
-	wait_forget(s);
-	refused_look(s, end, status, now);
-	s->wait_due = now;
-	if (changed)
-		exports_wake(s, now);
-	else
-		s->deaf = true;
-	if (!changed && (end != PROCESS_EXITED || status != EXIT_DONE))
-		s->wait_due = now + SERVE_RETRY_MS;
-}
-
-static void
-wait_step(struct server *s, int64_t now)
-{
-	struct err err = {0};
-	enum process_end end;
-	int status = 0;
-
-	wait_hear(s, now);
-	if (s->wait.pid != 0) {
-		end = process_step(&s->wait, &status);
-		if (end == PROCESS_RUNNING)
-			return;
-		wait_end(s, end, status, now);
+	switch (listener_step(&s->listener, now)) {
+	case LISTENER_CHANGED:
+		changed_note(s, now);
+		break;
+	case LISTENER_MISSED:
+		(void)exports_wake(s, now);
+		break;
+	case LISTENER_REFUSED:
+		refused_note(s, now);
+		break;
+	case LISTENER_NOTHING:
+		break;
 	}
-	if (now < s->wait_due || now < s->refused_until || !wait_wanted(s))
-		return;
-	if (wait_start(s, &err) < 0) {
-		log_err(&err, "cannot start waiting");
-		s->wait_due = now + SERVE_RETRY_MS;
-	}
+	if (now >= s->refused_until && listener_wanted(s))
+		listener_start(&s->listener, s->conf, now);
 }
 
 static void
@@ -429,7 +342,7 @@ job_may_start(const struct server *s, const struct job *job)
 static bool
 job_is_heard(const struct server *s, const struct job *job, int64_t now)
 {
-	return job->settle_ms == 0 || s->wait.pid == 0 || s->listening ||
+	return job->settle_ms == 0 || !listener_is_connecting(&s->listener) ||
 	       now - job->due >= SERVE_HEAR_MS;
 }
 
@@ -446,12 +359,14 @@ job_step(struct server *s, struct job *job, int64_t now)
 		if (end == PROCESS_RUNNING)
 			return;
 		job_end(job, end, status, now);
-		refused_look(s, end, status, now);
+		if (end == PROCESS_EXITED && status == RUN_EXIT_REFUSED)
+			refused_note(s, now);
 	}
 	if (now < job->due || now < s->refused_until ||
 	    !job_is_heard(s, job, now) || !job_may_start(s, job))
 		return;
-	s->deaf = s->deaf || (job->settle_ms != 0 && !s->listening);
+	if (job->settle_ms != 0 && !s->listener.listening)
+		s->listener.deaf = true;
 	job->due = INT64_MAX;
 	job->started = now;
 	if (process_start(&job->process, job->name, policy_main, &worker,
@@ -485,8 +400,7 @@ reload(struct server *s)
 	}
 	jobs_stop(s);
 	process_stop(&s->fetch, SERVE_STOP_GRACE_MS);
-	process_stop(&s->wait, SERVE_STOP_GRACE_MS);
-	wait_forget(s);
+	listener_stop(&s->listener, SERVE_STOP_GRACE_MS);
 	spoke_conf_free(s->conf);
 	s->conf = fresh;
 	jobs_make(s);
@@ -499,7 +413,7 @@ static void
 poll_once(struct server *s, const sigset_t *mask)
 {
 	struct pollfd fds[] = {{.fd = s->watch, .events = POLLIN},
-	    {.fd = s->wait_ends[0], .events = POLLIN}};
+	    {.fd = listener_fd(&s->listener), .events = POLLIN}};
 	struct timespec wait = {
 	    .tv_sec = 0, .tv_nsec = SERVE_POLL_MAX_MS * 1000000L - 1};
 
@@ -519,7 +433,7 @@ loop(struct server *s, const sigset_t *mask)
 			reload(s);
 		front_step(s, now);
 		fetch_step(s, now);
-		wait_step(s, now);
+		listener_look(s, now);
 		for (size_t i = 0; i < s->job_count; i++)
 			job_step(s, &s->jobs[i], now);
 		poll_once(s, mask);
@@ -551,7 +465,7 @@ int
 serve_run(const char *conf_path)
 {
 	struct server s = {
-	    .conf_path = conf_path, .watch = -1, .wait_ends = {-1, -1}};
+	    .conf_path = conf_path, .watch = -1, .listener = LISTENER_INIT};
 	struct err err = {0};
 	sigset_t mask;
 	int lock = -1;
@@ -575,8 +489,7 @@ out:
 		log_err(&err, "cannot serve");
 	jobs_stop(&s);
 	process_stop(&s.fetch, SERVE_STOP_GRACE_MS);
-	process_stop(&s.wait, SERVE_STOP_GRACE_MS);
-	wait_forget(&s);
+	listener_stop(&s.listener, SERVE_STOP_GRACE_MS);
 	process_stop(&s.front, SERVE_STOP_GRACE_MS);
 	if (lock >= 0)
 		(void)close(lock);
