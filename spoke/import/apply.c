@@ -5,28 +5,13 @@
 #include "common/base/log.h"
 #include "common/ldap/dn.h"
 #include "common/wire/limits.h"
-#include "spoke/import/apply.h"
+#include "spoke/import/apply_internal.h"
+#include "spoke/import/moves.h"
 
 /* Results between two commits of the database. They are only a cache, the
  * directory knows them; each commit writes nearly every page of its indexes. */
 #define APPLY_COMMIT_EVERY 4096
 #define APPLY_ARENA_BYTES (16 * LIMIT_OBJECT_BYTES)
-
-struct apply {
-	struct importdb *db;
-	struct import_result *result;
-	struct arena *arena; /* reset per change */
-	struct writer *writer;
-	unsigned uncommitted;
-	bool again;
-};
-
-static const enum importdb_op apply_order[] = {
-    IMPORTDB_RENAME,
-    IMPORTDB_MODIFY,
-    IMPORTDB_DELETE,
-    IMPORTDB_ADD,
-};
 
 static int
 apply_commit(struct apply *apply, struct err *err)
@@ -72,18 +57,28 @@ apply_succeeded(const struct writer_result *result)
 	       result->code == LDAP_NO_SUCH_OBJECT;
 }
 
-static void
-apply_count(struct apply *apply, enum importdb_op op)
+static int
+apply_count(
+    struct apply *apply, const struct importdb_change *change, struct err *err)
 {
-	switch (op) {
+	bool first = false;
+
+	switch (change->op) {
 	case IMPORTDB_RENAME:
 		apply->result->renamed++;
 		break;
 	case IMPORTDB_MODIFY:
-		apply->result->modified++;
+		/* Once each, in however many steps. */
+		if (importdb_written_put(apply->db, change->member,
+			&change->object, &first, err) != 0)
+			return -1;
+		apply->result->modified += first;
 		break;
 	case IMPORTDB_DELETE:
 		apply->result->deleted++;
+		if (importdb_link_drop(
+			apply->db, change->member, &change->object, err) != 0)
+			return -1;
 		break;
 	case IMPORTDB_ADD:
 		apply->result->added++;
@@ -91,6 +86,22 @@ apply_count(struct apply *apply, enum importdb_op op)
 	case IMPORTDB_OP_COUNT:
 		break;
 	}
+	apply->result->writes++;
+	return 0;
+}
+
+int
+apply_done(
+    struct apply *apply, const struct importdb_change *change, struct err *err)
+{
+	uint64_t seq = change->seq;
+
+	if (apply_count(apply, change, err) != 0)
+		return -1;
+	if (change->op != IMPORTDB_ADD &&
+	    importdb_need_met(apply->db, seq, err) != 0)
+		return -1;
+	return importdb_plan_drop(apply->db, seq, err);
 }
 
 /* The name is in use, by an entry that we may not see or in a spelling that the
@@ -134,26 +145,36 @@ apply_refused(struct apply *apply, const struct importdb_change *change,
 	return importdb_plan_redirect(apply->db, change, err);
 }
 
+/* What has no change in the plan any more has not given its address up. */
+static int
+apply_give_up(struct apply *apply, uint64_t seq, struct err *err)
+{
+	return importdb_plan_drop(apply->db, seq, err) == 0
+		   ? moves_strand(apply->db, apply->result, err)
+		   : -1;
+}
+
 static int
 apply_result(void *arg, const struct writer_result *result, struct err *err)
 {
 	struct apply *apply = arg;
 	struct importdb_change change;
-	int rc = importdb_plan_find(apply->db, result->cookie, &change, err);
+	bool beside = (result->cookie & APPLY_BESIDE) != 0;
+	int rc = importdb_plan_find(
+	    apply->db, result->cookie & ~APPLY_BESIDE, &change, err);
 
+	apply->refused = !apply_succeeded(result);
 	if (rc <= 0)
 		return rc;
-	if (!apply_succeeded(result))
-		rc = apply_refused(apply, &change, result, err);
-	else {
-		apply_count(apply, change.op);
-		rc = change.op == IMPORTDB_DELETE
-			 ? importdb_link_drop(
-			       apply->db, change.member, &change.object, err)
-			 : 0;
-	}
-	if (rc == 0)
-		rc = importdb_plan_drop(apply->db, result->cookie, err);
+	if (apply->refused)
+		rc = beside ? apply_quarantine(apply, &change, result, err)
+			    : apply_refused(apply, &change, result, err);
+	else
+		rc = 0;
+	if (rc != 0 || apply->ring)
+		return rc;
+	rc = apply->refused ? apply_give_up(apply, change.seq, err)
+			    : apply_done(apply, &change, err);
 	if (rc == 0 && ++apply->uncommitted >= APPLY_COMMIT_EVERY)
 		rc = apply_commit(apply, err);
 	return rc;
@@ -208,7 +229,7 @@ apply_attributes(struct apply *apply, const struct importdb_change *change,
 	return 0;
 }
 
-static int
+int
 apply_submit(
     struct apply *apply, const struct importdb_change *change, struct err *err)
 {
@@ -231,7 +252,7 @@ apply_submit(
 	return writer_submit(apply->writer, &out, err);
 }
 
-static int
+int
 apply_kind(struct apply *apply, enum importdb_op op, struct err *err)
 {
 	struct importdb_change change;
@@ -244,22 +265,33 @@ apply_kind(struct apply *apply, enum importdb_op op, struct err *err)
 		arena_reset(apply->arena);
 		if (apply_submit(apply, &change, err) != 0)
 			return -1;
+		apply->sent++;
 	}
 	return rc < 0 ? -1 : writer_barrier(apply->writer, err);
+}
+
+/* What waits comes when those that give something up are done. */
+static int
+apply_ordered(struct apply *apply, struct err *err)
+{
+	if (apply_kind(apply, IMPORTDB_RENAME, err) != 0 ||
+	    apply_kind(apply, IMPORTDB_MODIFY, err) != 0 ||
+	    apply_kind(apply, IMPORTDB_DELETE, err) != 0 ||
+	    apply_moves(apply, err) != 0)
+		return -1;
+	return apply_kind(apply, IMPORTDB_ADD, err);
 }
 
 static int
 apply_all(struct apply *apply, struct session *session, struct err *err)
 {
-	size_t i;
 	int rc = importdb_trouble_clear(apply->db, "quarantined", err);
 
 	if (rc == 0)
 		rc = writer_open(
 		    session, apply_result, apply, &apply->writer, err);
-	for (i = 0; rc == 0 && i < sizeof(apply_order) / sizeof(apply_order[0]);
-	     i++)
-		rc = apply_kind(apply, apply_order[i], err);
+	if (rc == 0)
+		rc = apply_ordered(apply, err);
 	if (rc != 0) {
 		writer_abort(apply->writer);
 		return -1;

@@ -1,8 +1,9 @@
 /*
- * Applying a plan: renames, modifications, deletions, additions, each kind
- * behind a barrier. A change leaves the plan when the directory has answered;
- * what it refuses goes into quarantine with the attribute named, and never
- * stops the rest. Dying anywhere is harmless: the next run surveys again.
+ * Applying a plan: renames, modifications, deletions, what waited for one of
+ * those (moves.h), additions, each kind behind a barrier. A change leaves the
+ * plan when the directory has answered; what it refuses goes into quarantine
+ * with the attribute named, and never stops the rest. Dying anywhere is
+ * harmless: the next run surveys again.
  */
 #ifndef SPOKE_IMPORT_APPLY_H
 #define SPOKE_IMPORT_APPLY_H

@@ -20,7 +20,7 @@
 /* How long another policy's run is waited for when there is no deadline. */
 #define IMPORT_LOCK_MS (10 * CLOCK_MINUTE_MS)
 /* Rises when the same objects become other contacts than before. */
-#define IMPORT_FORM 1
+#define IMPORT_FORM 2
 
 static void
 import_hash_text(struct crypto_hash *hash, const char *text)

@@ -31,7 +31,8 @@ struct import_input {
 
 struct import_result {
 	bool unchanged; /* nothing was read but marks */
-	uint64_t added, modified, renamed, deleted;
+	uint64_t added, modified, renamed, deleted; /* contacts */
+	uint64_t writes;   /* that the directory took for them */
 	uint64_t same;     /* contacts that were right already */
 	uint64_t exists;   /* not imported: the address exists here */
 	uint64_t foreign;  /* left out: address outside the member's domains */

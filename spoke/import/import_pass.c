@@ -2,6 +2,7 @@
 #include "spoke/import/apply.h"
 #include "spoke/import/guard.h"
 #include "spoke/import/import_internal.h"
+#include "spoke/import/moves.h"
 #include "spoke/import/survey.h"
 
 /* Plans of one run: the second settles what the first one freed. */
@@ -29,6 +30,19 @@ import_max(const void *arg, const char *name)
 	return dialect_attribute_max(arg, name);
 }
 
+/* What cannot be done as somebody does not give way in this plan may be in the
+ * next. */
+static int
+import_settle(struct import *import, struct plan_input *plan, struct err *err)
+{
+	uint64_t exists = import->result->exists;
+
+	if (moves_settle(import->db, import->result, err) != 0)
+		return -1;
+	plan->blocked += import->result->exists - exists;
+	return 0;
+}
+
 /* Survey and plan in one transaction: a plan never outlives its survey, and
  * what the former run made true is not known to be so any more. */
 static int
@@ -49,13 +63,15 @@ import_plan_all(struct import *import, struct plan_input *plan, struct err *err)
 		0 ||
 	    survey_run(&survey, import->db, err) != 0 ||
 	    plan_make(plan, import->result, err) != 0 ||
-	    guard_check(plan, import->result, err) != 0) {
+	    guard_check(plan, import->result, err) != 0 ||
+	    import_settle(import, plan, err) != 0) {
 		importdb_rollback(import->db);
 		return -1;
 	}
 	return importdb_commit(import->db, err);
 }
 
+/* *out_blocked: what another plan may find free, once this one is made. */
 static int
 import_plan(struct import *import, uint64_t *out_blocked, struct err *err)
 {
@@ -92,19 +108,12 @@ import_plan(struct import *import, uint64_t *out_blocked, struct err *err)
 	return 0;
 }
 
-static uint64_t
-import_written(const struct import_result *result)
-{
-	return result->added + result->modified + result->renamed +
-	       result->deleted;
-}
-
 /* One plan and its writing. *out_again: another pass may do what this one could
  * not, because it freed addresses or met a name in use. */
 static int
 import_pass(struct import *import, bool *out_again, struct err *err)
 {
-	uint64_t before = import_written(import->result);
+	uint64_t before = import->result->writes;
 	uint64_t blocked = 0;
 	bool collided = false;
 
@@ -113,8 +122,8 @@ import_pass(struct import *import, bool *out_again, struct err *err)
 	    apply_run(import->session, import->db, import->result, &collided,
 		err) != 0)
 		return -1;
-	*out_again = collided ||
-		     (blocked > 0 && import_written(import->result) > before);
+	*out_again =
+	    collided || (blocked > 0 && import->result->writes > before);
 	return 0;
 }
 
@@ -128,6 +137,7 @@ import_recount(const struct import_result *start, struct import_result *result)
 	next.modified = result->modified;
 	next.renamed = result->renamed;
 	next.deleted = result->deleted;
+	next.writes = result->writes;
 	*result = next;
 }
 
@@ -139,6 +149,8 @@ import_passes(struct import *import, bool *out_settled, struct err *err)
 	bool again = true;
 	int pass;
 
+	if (importdb_written_clear(import->db, err) != 0)
+		return -1;
 	for (pass = 0; again && pass < IMPORT_PASSES; pass++) {
 		import_recount(&start, import->result);
 		if (import_pass(import, &again, err) != 0)

@@ -35,6 +35,14 @@ static const char *const importdb_steps[] = {
     " object BLOB NOT NULL, reason TEXT NOT NULL,"
     " PRIMARY KEY(kind, member, object));"
     "CREATE TABLE note(key TEXT PRIMARY KEY, value BLOB NOT NULL);",
+    "ALTER TABLE entry ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE need(row INTEGER PRIMARY KEY, seq INTEGER NOT NULL,"
+    " entry BLOB NOT NULL, address BLOB NOT NULL,"
+    " holder INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX need_seq ON need(seq);"
+    "CREATE INDEX need_holder ON need(holder);"
+    "CREATE TABLE written(object BLOB NOT NULL, member TEXT NOT NULL,"
+    " PRIMARY KEY(object, member));",
 };
 
 static const struct db_schema importdb_schema = {

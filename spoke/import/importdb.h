@@ -10,8 +10,10 @@
  *   refused              names that the directory said are in use although the
  *                        survey shows nobody who has them
  *   plan                 changes to make, in order; emptied as they are made
- *   quarantine           objects that this directory refused, and why
- *   note                 fingerprint of the last complete run, held plans
+ *   need                 which of them wait for others, which give an address
+ * up written              contacts that this run has modified quarantine
+ * objects that this directory refused, and why note                 fingerprint
+ * of the last complete run, held plans
  *
  * Everything goes through here, so that the planner reads one consistent
  * snapshot and nothing else.
@@ -49,6 +51,7 @@ struct importdb_claim {
 	struct id entry;
 	bool ours;
 	bool inside;        /* ours and managed, as surveyed; not of a plan */
+	bool doomed;        /* the plan deletes the entry */
 	const char *member; /* "" when not ours */
 	struct id object;
 	const char *dn; /* for messages */
@@ -105,18 +108,29 @@ int importdb_entry_next(struct importdb *db, const struct id *after,
 /* The plan deletes the entry, on account of that stream (its index). */
 int importdb_entry_doom(struct importdb *db, const struct id *entry,
     size_t stream, struct err *err) ERR_WUR;
+/* The entry has other addresses once that change of the plan is made. */
+int importdb_entry_change(struct importdb *db, const struct id *entry,
+    uint64_t seq, struct err *err) ERR_WUR;
 /* A claim on the address by anybody but this object; claims of entries that are
  * not ours come first, then those that this plan made. Contacts that the same
- * stream dooms give theirs up (it goes or is held with them); those of other
- * streams keep it. 1, 0, -1. */
+ * stream dooms give theirs up (it goes or is held with them) unless doomed_too;
+ * those of other streams keep it. 1, 0, -1. */
 struct importdb_claimant {
 	const char *member;
 	struct id object;
 	size_t stream;
+	bool doomed_too;
 };
 int importdb_claim_find(struct importdb *db, struct slice address,
     const struct importdb_claimant *claimant, struct importdb_claim *out_claim,
     struct err *err) ERR_WUR;
+/* How many entries claim it in that way. */
+int importdb_claim_holders(struct importdb *db, struct slice address,
+    const struct importdb_claimant *claimant, uint64_t *out_count,
+    struct err *err) ERR_WUR;
+/* Does the claimant's own contact have it, as surveyed? 1, 0, -1. */
+int importdb_claim_own(struct importdb *db, struct slice address,
+    const struct importdb_claimant *claimant, struct err *err) ERR_WUR;
 /* Notes an address that another managed contact has. Counts those that no
  * object of the finished plan keeps: they may be free when it is done. */
 int importdb_blocked_put(
@@ -152,7 +166,10 @@ int importdb_link_drop(struct importdb *db, const char *member,
 int importdb_plan_clear(struct importdb *db, struct err *err) ERR_WUR;
 int importdb_plan_put(struct importdb *db, const struct importdb_change *change,
     struct err *err) ERR_WUR;
-/* The next change of an operation after seq `after`. 1, 0, -1. */
+/* The seq of the change that was put last. */
+uint64_t importdb_plan_last(const struct importdb *db);
+/* The next change of an operation after seq `after` that waits for no other. 1,
+ * 0, -1. */
 int importdb_plan_next(struct importdb *db, enum importdb_op op, uint64_t after,
     struct importdb_change *out_change, struct err *err) ERR_WUR;
 int importdb_plan_find(struct importdb *db, uint64_t seq,
@@ -166,6 +183,53 @@ int importdb_plan_hold(struct importdb *db, const char *member,
  * name. */
 int importdb_plan_redirect(struct importdb *db,
     const struct importdb_change *rename, struct err *err) ERR_WUR;
+
+/* --- what waits for what (moves.h) --- */
+/* The change that is about to be planned waits until the entry has given the
+ * address up; or all entries that the claimant's stream dooms and that have it,
+ * unless the claimant has it as well. */
+int importdb_need_put(struct importdb *db, const struct id *entry,
+    struct slice address, struct err *err) ERR_WUR;
+int importdb_need_put_doomed(struct importdb *db, struct slice address,
+    const struct importdb_claimant *claimant, bool *out_any,
+    struct err *err) ERR_WUR;
+/* That change it is; 0: there is none, nothing waits. */
+int importdb_need_bind(
+    struct importdb *db, uint64_t seq, struct err *err) ERR_WUR;
+/* The plan is complete: entries stand for the changes of them. */
+int importdb_need_link(struct importdb *db, struct err *err) ERR_WUR;
+/* The change is made: nobody waits for it any more. */
+int importdb_need_met(
+    struct importdb *db, uint64_t seq, struct err *err) ERR_WUR;
+/* A change and, of those that it waits for, one. */
+struct importdb_need {
+	uint64_t row;    /* a cursor */
+	uint64_t seq;    /* waits */
+	uint64_t holder; /* for this; 0 when that is not planned */
+	struct slice address;
+	const char *member; /* of seq, and its object */
+	struct id object;
+	const char *dn; /* of the holder, as surveyed */
+};
+/* The first need behind the cursor (0: from the start) whose holder's change is
+ * not in the plan. 1, 0, -1; lent until the next call. */
+int importdb_need_stuck(struct importdb *db, uint64_t after,
+    struct importdb_need *out_need, struct err *err) ERR_WUR;
+/* What a change waits for; seq 0: the first modification that waits. 1, 0, -1;
+ * lent until the next call. */
+int importdb_need_find(struct importdb *db, uint64_t seq,
+    struct importdb_need *out_need, struct err *err) ERR_WUR;
+int importdb_need_count(
+    struct importdb *db, uint64_t *out_count, struct err *err) ERR_WUR;
+/* Takes a change out, its needs, and the rename that goes before it. */
+int importdb_need_give_up(
+    struct importdb *db, uint64_t seq, struct err *err) ERR_WUR;
+
+/* --- contacts that the run has counted --- */
+int importdb_written_clear(struct importdb *db, struct err *err) ERR_WUR;
+/* *out_first: it was not among them. */
+int importdb_written_put(struct importdb *db, const char *member,
+    const struct id *object, bool *out_first, struct err *err) ERR_WUR;
 
 /* --- quarantine --- */
 struct importdb_trouble {

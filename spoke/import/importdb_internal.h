@@ -1,5 +1,5 @@
-/* Shared by importdb.c (file, links, troubles, notes), importdb_survey.c and
- * importdb_plan.c. */
+/* Shared by importdb.c (file, links, troubles, notes), importdb_survey.c,
+ * importdb_plan.c and importdb_need.c. */
 #ifndef SPOKE_IMPORT_IMPORTDB_INTERNAL_H
 #define SPOKE_IMPORT_IMPORTDB_INTERNAL_H
 
@@ -13,6 +13,7 @@ enum importdb_slot {
 	IMPORTDB_LENT_NEXT,
 	IMPORTDB_LENT_CLAIM,
 	IMPORTDB_LENT_PLAN,
+	IMPORTDB_LENT_NEED,
 	IMPORTDB_LENT_COUNT
 };
 

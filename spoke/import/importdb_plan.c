@@ -3,7 +3,13 @@
 int
 importdb_plan_clear(struct importdb *db, struct err *err)
 {
-	return db_exec(db->db, "DELETE FROM plan", err);
+	return db_exec(db->db, "DELETE FROM plan; DELETE FROM need", err);
+}
+
+uint64_t
+importdb_plan_last(const struct importdb *db)
+{
+	return (uint64_t)db_last_rowid(db->db);
 }
 
 int
@@ -61,7 +67,8 @@ importdb_plan_next(struct importdb *db, enum importdb_op op, uint64_t after,
 	importdb_take_back(db, IMPORTDB_LENT_PLAN);
 	if (db_prepare(db->db,
 		"SELECT seq, op, member, stream, object, dn, new_rdn, body,"
-		" cleared, reason FROM plan WHERE op = ?1 AND seq > ?2"
+		" cleared, reason FROM plan p WHERE op = ?1 AND seq > ?2"
+		" AND NOT EXISTS (SELECT 1 FROM need n WHERE n.seq = p.seq)"
 		" ORDER BY seq LIMIT 1",
 		&stmt, err) != 0)
 		return -1;

@@ -170,6 +170,37 @@ importdb_entry_doom(
 }
 
 int
+importdb_entry_change(
+    struct importdb *db, const struct id *entry, uint64_t seq, struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(db->db, "UPDATE entry SET change = ?2 WHERE entry = ?1",
+		&stmt, err) != 0)
+		return -1;
+	db_bind_blob(stmt, 1, id_slice(entry));
+	db_bind_u64(stmt, 2, seq);
+	return db_run(stmt, err);
+}
+
+/* Who else claims it; ?4 is the stream whose doomed entries do not count. */
+#define IMPORTDB_CLAIMS                                                        \
+	" FROM claim c LEFT JOIN entry e ON e.entry = c.entry"                 \
+	" WHERE c.address = ?1 AND NOT (c.ours AND (c.member = ?2"             \
+	" AND c.object = ?3 OR coalesce(e.doomed, 0) = ?4))"
+
+static void
+importdb_claim_bind(struct db_stmt *stmt, struct slice address,
+    const struct importdb_claimant *claimant)
+{
+	db_bind_blob(stmt, 1, address);
+	db_bind_text(stmt, 2, claimant->member);
+	db_bind_blob(stmt, 3, id_slice(&claimant->object));
+	db_bind_i64(
+	    stmt, 4, claimant->doomed_too ? -1 : (int64_t)claimant->stream + 1);
+}
+
+int
 importdb_claim_find(struct importdb *db, struct slice address,
     const struct importdb_claimant *claimant, struct importdb_claim *out_claim,
     struct err *err)
@@ -179,17 +210,12 @@ importdb_claim_find(struct importdb *db, struct slice address,
 
 	importdb_take_back(db, IMPORTDB_LENT_CLAIM);
 	if (db_prepare(db->db,
-		"SELECT c.entry, c.ours, c.inside, c.member, c.object, c.dn"
-		" FROM claim c LEFT JOIN entry e ON e.entry = c.entry"
-		" WHERE c.address = ?1 AND NOT (c.ours AND (c.member = ?2"
-		" AND c.object = ?3 OR coalesce(e.doomed, 0) = ?4))"
+		"SELECT c.entry, c.ours, c.inside, c.member, c.object, c.dn,"
+		" coalesce(e.doomed, 0)" IMPORTDB_CLAIMS
 		" ORDER BY c.ours, c.inside, c.entry LIMIT 1",
 		&stmt, err) != 0)
 		return -1;
-	db_bind_blob(stmt, 1, address);
-	db_bind_text(stmt, 2, claimant->member);
-	db_bind_blob(stmt, 3, id_slice(&claimant->object));
-	db_bind_u64(stmt, 4, claimant->stream + 1);
+	importdb_claim_bind(stmt, address, claimant);
 	rc = db_step(stmt, err);
 	if (rc <= 0)
 		return rc;
@@ -200,7 +226,47 @@ importdb_claim_find(struct importdb *db, struct slice address,
 	out_claim->member = db_column_text(stmt, 3);
 	importdb_id_column(stmt, 4, &out_claim->object);
 	out_claim->dn = db_column_text(stmt, 5);
+	out_claim->doomed = db_column_i64(stmt, 6) != 0;
 	return 1;
+}
+
+int
+importdb_claim_holders(struct importdb *db, struct slice address,
+    const struct importdb_claimant *claimant, uint64_t *out_count,
+    struct err *err)
+{
+	struct db_stmt *stmt;
+
+	if (db_prepare(db->db, "SELECT count(DISTINCT c.entry)" IMPORTDB_CLAIMS,
+		&stmt, err) != 0)
+		return -1;
+	importdb_claim_bind(stmt, address, claimant);
+	if (db_step(stmt, err) <= 0)
+		return -1;
+	*out_count = db_column_u64(stmt, 0);
+	db_reset(stmt);
+	return 0;
+}
+
+int
+importdb_claim_own(struct importdb *db, struct slice address,
+    const struct importdb_claimant *claimant, struct err *err)
+{
+	struct db_stmt *stmt;
+	int rc;
+
+	if (db_prepare(db->db,
+		"SELECT 1 FROM claim WHERE address = ?1 AND ours AND inside"
+		" AND member = ?2 AND object = ?3 LIMIT 1",
+		&stmt, err) != 0)
+		return -1;
+	db_bind_blob(stmt, 1, address);
+	db_bind_text(stmt, 2, claimant->member);
+	db_bind_blob(stmt, 3, id_slice(&claimant->object));
+	rc = db_step(stmt, err);
+	if (rc > 0)
+		db_reset(stmt);
+	return rc;
 }
 
 int

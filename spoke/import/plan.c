@@ -9,11 +9,7 @@
 #include "common/ldap/dn.h"
 #include "spoke/import/plan_internal.h"
 
-/* Which stream of the member carries the object? The first that does, in the
- * order of the input. Gives its index, or -1 in *out_index; *out_unknown when
- * none does but a held stream, or a member without streams, keeps us from
- * knowing. */
-static int
+int
 plan_carrier(struct plan *plan, const char *member, const struct id *object,
     ptrdiff_t *out_index, bool *out_unknown, struct err *err)
 {
@@ -88,7 +84,10 @@ plan_delete(struct plan *plan, const struct importdb_entry *entry,
 	};
 
 	stream->deletions++;
-	if (importdb_plan_put(plan->in->db, &change, err) != 0)
+	plan->deletions++;
+	if (importdb_plan_put(plan->in->db, &change, err) != 0 ||
+	    importdb_entry_change(plan->in->db, &entry->entry,
+		importdb_plan_last(plan->in->db), err) != 0)
 		return -1;
 	return importdb_entry_doom(
 	    plan->in->db, &entry->entry, stream_index, err);
@@ -310,6 +309,7 @@ plan_make(
 	int rc;
 
 	plan.arena = arena_new(PLAN_ARENA_BYTES);
+	plan.other = arena_new(PLAN_ARENA_BYTES);
 	buf_init(&plan.body, LIMIT_OBJECT_BYTES);
 	buf_init(&into, 8192);
 	rc = dn_normalize(input->policy->into, &into, err);
@@ -329,6 +329,7 @@ out:
 	free(plan.into);
 	buf_fini(&into);
 	buf_fini(&plan.body);
+	arena_free(plan.other);
 	arena_free(plan.arena);
 	return rc;
 }

@@ -29,7 +29,7 @@ plan_compare_encode(const struct plan_compare_options *options,
 
 int
 plan_compare_add(const struct plan_compare_options *options,
-    const struct object *wanted, struct err *err)
+    const struct object *wanted, uint64_t *out_seq, struct err *err)
 {
 	struct importdb_change change = options->change;
 	struct writer_attribute *attributes = NULL;
@@ -47,6 +47,7 @@ plan_compare_add(const struct plan_compare_options *options,
 		change.op = IMPORTDB_ADD;
 		change.body = buf_slice(&body);
 		rc = importdb_plan_put(options->db, &change, err);
+		*out_seq = importdb_plan_last(options->db);
 	}
 	buf_fini(&body);
 	return rc;
@@ -132,7 +133,7 @@ plan_compare_rename(const struct plan_compare_options *options, struct err *err)
 int
 plan_compare_modify(const struct plan_compare_options *options,
     const struct object *stored, const struct object *wanted,
-    struct import_result *result, struct err *err)
+    struct import_result *result, uint64_t *out_seq, struct err *err)
 {
 	struct writer_attribute *attributes = NULL;
 	struct buf cleared;
@@ -141,6 +142,7 @@ plan_compare_modify(const struct plan_compare_options *options,
 	size_t i;
 	int rc;
 
+	*out_seq = 0;
 	buf_init(&cleared, 65536);
 	rc = options->schema->map(options->schema->arg, wanted, options->arena,
 	    &attributes, &count, err);
@@ -160,6 +162,7 @@ plan_compare_modify(const struct plan_compare_options *options,
 	if (rc == 0 && (kept > 0 || cleared.len > 0)) {
 		rc = plan_compare_put(
 		    options, attributes, kept, buf_cstr(&cleared), err);
+		*out_seq = importdb_plan_last(options->db);
 	} else if (rc == 0 && options->old_dn == NULL) {
 		result->same++;
 	}

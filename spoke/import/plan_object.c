@@ -2,131 +2,10 @@
 #include <stdio.h>
 
 #include "common/ldap/dn.h"
-#include "spoke/address.h"
 #include "spoke/names.h"
 #include "spoke/import/plan_compare.h"
 #include "spoke/import/plan_internal.h"
 #include "spoke/import/views.h"
-
-struct plan_object {
-	struct plan_stream *stream;
-	size_t index; /* of the stream */
-	struct id id;
-	struct views_contact view;
-	bool present; /* a contact of ours is inside */
-	struct importdb_entry entry;
-};
-
-static int
-plan_note(struct plan *plan, const struct plan_object *object, const char *kind,
-    const char *reason, struct err *err)
-{
-	struct importdb_trouble trouble = {
-	    .kind = kind,
-	    .member = object->stream->member,
-	    .object = object->id,
-	    .reason = reason,
-	};
-
-	return importdb_trouble_put(plan->in->db, &trouble, err);
-}
-
-/* Does somebody else have the address here? 1, 0, -1. */
-static int
-plan_address_taken(struct plan *plan, const struct plan_object *object,
-    struct slice address, struct importdb_claim *out_claim, struct err *err)
-{
-	struct importdb_claimant claimant = {
-	    .member = object->stream->member,
-	    .object = object->id,
-	    .stream = object->index,
-	};
-	int rc = importdb_claim_find(
-	    plan->in->db, address, &claimant, out_claim, err);
-
-	if (rc == 1 && out_claim->ours && out_claim->inside &&
-	    importdb_blocked_put(plan->in->db, address, err) != 0)
-		return -1;
-	return rc;
-}
-
-/* 1: import it, 0: the primary address is taken (handled), -1. */
-static int
-plan_check_primary(
-    struct plan *plan, struct plan_object *object, struct err *err)
-{
-	struct importdb_claim claim;
-	char reason[512];
-	int rc =
-	    plan_address_taken(plan, object, object->view.smtp[0], &claim, err);
-
-	if (rc <= 0)
-		return rc < 0 ? -1 : 1;
-	plan->result->exists++;
-	(void)snprintf(
-	    reason, sizeof(reason), "its address is in use by %s", claim.dn);
-	if (plan_note(plan, object, "exists", reason, err) != 0)
-		return -1;
-	/* Somebody of this forest took the address: the contact yields. */
-	if (object->present && !claim.ours)
-		return plan_delete(
-		    plan, &object->entry, object->index, reason, err);
-	return 0;
-}
-
-/* Claims an address unless somebody else has it: 1 claimed, 0 taken, -1. */
-static int
-plan_claim(struct plan *plan, const struct plan_object *object,
-    struct slice address, struct err *err)
-{
-	struct importdb_claim claim = {
-	    .ours = true,
-	    .member = object->stream->member,
-	    .object = object->id,
-	    .dn = object->present ? object->entry.dn : "",
-	};
-	struct importdb_claim other;
-	int rc = plan_address_taken(plan, object, address, &other, err);
-
-	if (rc != 0)
-		return rc < 0 ? -1 : 0;
-	if (object->present)
-		claim.entry = object->entry.entry;
-	return importdb_claim_put(plan->in->db, address, &claim, err) == 0 ? 1
-									   : -1;
-}
-
-/* Addresses that nobody else has become claims of this object; the others are
- * left out. X500 and sip names are addresses too, with their prefix. */
-static int
-plan_claim_addresses(
-    struct plan *plan, struct plan_object *object, struct err *err)
-{
-	struct views_contact *view = &object->view;
-	size_t kept = 0;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < view->smtp_count; i++) {
-		rc = plan_claim(plan, object, view->smtp[i], err);
-		if (rc < 0)
-			return -1;
-		if (rc > 0)
-			view->smtp[kept++] = view->smtp[i];
-	}
-	view->smtp_count = kept;
-	kept = 0;
-	for (i = 0; i < view->other_count; i++) {
-		rc = plan_claim(plan, object,
-		    address_fold(view->other[i], plan->arena), err);
-		if (rc < 0)
-			return -1;
-		if (rc > 0)
-			view->other[kept++] = view->other[i];
-	}
-	view->other_count = kept;
-	return 0;
-}
 
 /* A name that must be unique, while one is looked for. */
 struct plan_name {
@@ -290,6 +169,29 @@ plan_present_names(struct plan *plan, const struct plan_object *object,
 	return rc;
 }
 
+/* The change that writes the object's addresses was planned, or none is needed
+ * (0): whoever waits for the contact waits for that. */
+static int
+plan_written(struct plan *plan, struct plan_object *object, uint64_t seq,
+    struct err *err)
+{
+	struct importdb *db = plan->in->db;
+	bool first;
+
+	if (object->waits && importdb_need_bind(db, seq, err) != 0)
+		return -1;
+	object->waits = false;
+	if (seq == 0)
+		return 0;
+	if (object->present)
+		return importdb_entry_change(
+		    db, &object->entry.entry, seq, err);
+	/* Added, it counts as that, though the next plan adds an address. */
+	return object->later ? importdb_written_put(db, object->stream->member,
+				   &object->id, &first, err)
+			     : 0;
+}
+
 static int
 plan_write(struct plan *plan, struct plan_object *object,
     const struct object *stored, struct slice cn, struct slice present_cn,
@@ -315,6 +217,7 @@ plan_write(struct plan *plan, struct plan_object *object,
 	};
 	const char *parent = plan->in->policy->into;
 	bool rename = object->present && !slice_equal(cn, present_cn);
+	uint64_t seq = 0;
 
 	if (object->present)
 		parent = dn_parent(object->entry.dn);
@@ -322,16 +225,19 @@ plan_write(struct plan *plan, struct plan_object *object,
 	if (options.change.dn == NULL)
 		return err_set(err, ERR_LIMIT, "DN below %s is too long",
 		    plan->in->policy->into);
-	if (!object->present) {
-		return plan_compare_add(&options, &wanted, err);
-	}
+	if (!object->present)
+		return plan_compare_add(&options, &wanted, &seq, err) == 0
+			   ? plan_written(plan, object, seq, err)
+			   : -1;
 	if (!rename)
 		options.change.dn = object->entry.dn;
 	options.old_dn = rename ? object->entry.dn : NULL;
 	options.new_rdn =
 	    rename ? plan_dn(rdn_attribute, cn, NULL, plan->arena) : NULL;
-	return plan_compare_modify(
-	    &options, stored, &wanted, plan->result, err);
+	if (plan_compare_modify(
+		&options, stored, &wanted, plan->result, &seq, err) != 0)
+		return -1;
+	return plan_written(plan, object, seq, err);
 }
 
 static int
@@ -442,6 +348,8 @@ plan_viewed(struct plan *plan, struct plan_object *object, struct err *err)
 		return -1;
 	if (plan_names_and_write(plan, object, &reason) == 0)
 		return 0;
+	if (plan_written(plan, object, 0, err) != 0)
+		return -1;
 	if (reason.class != ERR_LIMIT && reason.class != ERR_BAD_DATA) {
 		*err = reason;
 		return -1;
@@ -451,11 +359,11 @@ plan_viewed(struct plan *plan, struct plan_object *object, struct err *err)
 	return plan_note(plan, object, "unusable", reason.message, err);
 }
 
-int
-plan_object(struct plan *plan, struct plan_stream *stream,
-    const struct section_object *record, struct err *err)
+void
+plan_view_options(const struct plan *plan, const struct plan_stream *stream,
+    struct views_options *out)
 {
-	struct views_options view = {
+	*out = (struct views_options){
 	    .realm = plan->in->realm,
 	    .member = stream->owner,
 	    .legacy_prefix = plan->in->legacy_prefix,
@@ -464,6 +372,13 @@ plan_object(struct plan *plan, struct plan_stream *stream,
 	    .attribute_max = plan->in->schema->attribute_max,
 	    .arg = plan->in->schema->arg,
 	};
+}
+
+int
+plan_object(struct plan *plan, struct plan_stream *stream,
+    const struct section_object *record, struct err *err)
+{
+	struct views_options view;
 	struct plan_object *object =
 	    arena_calloc(plan->arena, 1, sizeof(*object));
 	enum views_reason reason;
@@ -482,6 +397,7 @@ plan_object(struct plan *plan, struct plan_stream *stream,
 	if (importdb_link_put(plan->in->db, stream->member, &object->id,
 		stream->stream, 0, err) != 0)
 		return -1;
+	plan_view_options(plan, stream, &view);
 	reason = views_contact(
 	    &view, &record->id, record->body, plan->arena, &object->view);
 	if (reason != VIEWS_FINE)

@@ -4,111 +4,13 @@
  * whole runs later the plan must come out empty and the directory be right.
  * SEED=n replays.
  */
-#include "tests/property/plan_directory.h"
+#include "spoke/import/moves.h"
+#include "tests/property/plan_source.h"
 
-struct source_object {
-	bool live;
-	char cn[64], mail[128], second[128], nickname[64];
-};
-
-static struct source_object objects[STREAMS][OBJECTS];
-static const char *const members[STREAMS] = {"NORTH", "SOUTH", "SOUTH"};
-static const char *const names[STREAMS] = {"staff", "staff", "extra"};
-static struct replica *replicas[STREAMS];
 static struct registry_member owners[STREAMS];
 static bool held[STREAMS];
 static char dir[64];
-
-static struct id
-object_id(int stream, int i)
-{
-	struct id id = {{0}};
-
-	/* The two streams of SOUTH share their object ids. */
-	id.bytes[0] = (uint8_t)(stream == 0 ? 1 : 2);
-	id.bytes[15] = (uint8_t)(i + 1);
-	return id;
-}
-
-/* --- the sources --- */
-
-static void
-publish_one(int s, int i, struct replica_intake *intake, struct buf *body)
-{
-	const struct source_object *o = &objects[s][i];
-	struct err err = {0};
-	struct arena *arena = arena_new(1 << 20);
-	char first[160];
-	char second[160];
-	struct slice cn = slice_str(o->cn);
-	struct slice mail = slice_str(o->mail);
-	struct slice nick = slice_str(o->nickname);
-	struct slice proxies[2];
-	struct object_attribute list[] = {
-	    {"cn", &cn, 1},
-	    {"mail", &mail, 1},
-	    {"mailNickname", &nick, 1},
-	    {"proxyAddresses", proxies, o->second[0] == '\0' ? 1 : 2},
-	};
-	struct object object = {.kind = GALR__KIND__KIND_USER,
-	    .source_dn = "CN=x,DC=src,DC=example",
-	    .attributes = list,
-	    .attribute_count = 4};
-	struct id id = object_id(s, i);
-
-	snprintf(first, sizeof(first), "SMTP:%s", o->mail);
-	snprintf(second, sizeof(second), "smtp:%s", o->second);
-	proxies[0] = slice_str(first);
-	proxies[1] = slice_str(second);
-	buf_reset(body);
-	ok(object_encode(&object, arena, body, &err), &err);
-	ok(replica_intake_put(intake, &id, buf_slice(body), &err), &err);
-	arena_free(arena);
-}
-
-static void
-publish(int s)
-{
-	struct err err = {0};
-	struct replica_intake *intake = NULL;
-	struct replica_changes changes;
-	struct buf body;
-	int i;
-
-	buf_init(&body, LIMIT_OBJECT_BYTES);
-	ok(replica_intake_begin(replicas[s], REPLICA_FULL, &intake, &err),
-	    &err);
-	for (i = 0; i < OBJECTS; i++)
-		if (objects[s][i].live)
-			publish_one(s, i, intake, &body);
-	ok(replica_intake_finish(intake, 1000, false, &changes, &err), &err);
-	buf_fini(&body);
-}
-
-static void
-mutate_source(int s)
-{
-	int n = (int)rnd(6);
-
-	while (n-- > 0) {
-		struct source_object *o = &objects[s][rnd(OBJECTS)];
-
-		if (o->live && rnd(3) == 0) {
-			o->live = false;
-			continue;
-		}
-		o->live = true;
-		/* Few different names and addresses: clashes are the point. */
-		snprintf(o->cn, sizeof(o->cn), "Person %u", rnd(8));
-		snprintf(o->nickname, sizeof(o->nickname), "p%u", rnd(8));
-		snprintf(o->mail, sizeof(o->mail), "p%u@%s", rnd(30),
-		    rnd(10) == 0 ? "elsewhere.example" : domains[s]);
-		o->second[0] = '\0';
-		if (rnd(3) == 0)
-			snprintf(o->second, sizeof(o->second), "p%u@%s",
-			    rnd(30), domains[s]);
-	}
-}
+static unsigned rings; /* that were met */
 
 /* --- applying --- */
 
@@ -182,47 +84,212 @@ plan_once(struct importdb *db)
 	survey(db);
 	ok(plan_make(&input, &result, &err), &err);
 	ok(guard_check(&input, &result, &err), &err);
+	ok(moves_settle(db, &result, &err), &err);
 	ok(importdb_commit(db, &err), &err);
 	assert_int_equal(result.held_streams, 0);
 }
 
-/* One run; gives how many changes the plan had. With lose, it dies before a
- * change with probability 1 in lose. */
-static unsigned
-run(struct importdb *db, unsigned lose)
-{
-	static const enum importdb_op order[] = {
-	    IMPORTDB_RENAME, IMPORTDB_MODIFY, IMPORTDB_DELETE, IMPORTDB_ADD};
-	struct importdb_change change;
-	struct err err = {0};
-	unsigned changes = 0;
-	size_t i;
-	int rc;
-
-	plan_once(db);
-	for (i = 0; i < 4; i++) {
-		uint64_t after = 0;
-
-		while ((rc = importdb_plan_next(
-			    db, order[i], after, &change, &err)) > 0) {
-			after = change.seq;
-			changes++;
-			if (lose > 0 && rnd(lose) == 0)
-				return changes;
-			apply_change(&change);
-		}
-		ok(rc, &err);
-	}
-	return changes;
-}
-
-/* --- what must hold when the plan is empty --- */
+/* --- one run --- */
 
 static bool
 entry_managed(const struct entry *e)
 {
 	return e->live && e->ours && dn_is_below(e->dn, INTO, false);
 }
+
+static void
+entry_primary(const struct entry *e, struct arena *arena, char out[128])
+{
+	struct object object = {0};
+	struct err err = {0};
+	struct slice mail;
+
+	arena_reset(arena);
+	ok(object_decode(
+	       slice_make(e->body, e->body_len), arena, &object, &err),
+	    &err);
+	mail = object_first(&object, "mail");
+	snprintf(out, 128, "%.*s", (int)mail.len, (const char *)mail.data);
+}
+
+/* After each change: no two contacts have one primary address, unless somebody
+ * made one by hand from the other. */
+static void
+check_unique(void)
+{
+	static char mails[ENTRIES][128];
+	struct arena *arena = arena_new(1 << 20);
+	int i;
+	int k;
+
+	for (i = 0; i < ENTRIES; i++) {
+		mails[i][0] = '\0';
+		if (!entry_managed(&entries[i]))
+			continue;
+		entry_primary(&entries[i], arena, mails[i]);
+		for (k = 0; k < i && mails[i][0] != '\0'; k++)
+			if (strcasecmp(mails[k], mails[i]) == 0)
+				assert_true(id_compare(&entries[i].object,
+						&entries[k].object) == 0);
+	}
+	arena_free(arena);
+}
+
+struct run {
+	struct importdb *db;
+	unsigned lose;   /* dies before a change with probability 1 in this */
+	unsigned refuse; /* a change is refused with probability 1 in this */
+	unsigned changes;
+	bool dead;
+};
+
+/* 1: made, 0: refused; false once it is dead. */
+static bool
+run_change(struct run *run, const struct importdb_change *change)
+{
+	struct import_result result = {0};
+	struct err err = {0};
+	uint64_t seq = change->seq;
+
+	run->dead = run->lose > 0 && rnd(run->lose) == 0;
+	run->changes++;
+	if (run->dead)
+		return false;
+	if (run->refuse > 0 && rnd(run->refuse) == 0 &&
+	    change->op != IMPORTDB_RENAME) {
+		ok(importdb_plan_drop(run->db, seq, &err), &err);
+		ok(moves_strand(run->db, &result, &err), &err);
+		return true;
+	}
+	apply_change(change);
+	check_unique();
+	ok(importdb_need_met(run->db, seq, &err), &err);
+	ok(importdb_plan_drop(run->db, seq, &err), &err);
+	return true;
+}
+
+/* All that wait for nothing; true: there were some. */
+static bool
+run_kind(struct run *run, enum importdb_op op)
+{
+	struct importdb_change change;
+	struct err err = {0};
+	uint64_t after = 0;
+	bool any = false;
+	int rc = 0;
+
+	while (!run->dead && (rc = importdb_plan_next(
+				  run->db, op, after, &change, &err)) > 0) {
+		after = change.seq;
+		any = true;
+		(void)run_change(run, &change);
+	}
+	ok(rc, &err);
+	return any;
+}
+
+static void
+run_park(struct run *run, const struct moves_ring *ring)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct writer_attribute *attributes;
+	struct object_attribute list[4];
+	struct object body = {.kind = GALR__KIND__KIND_CONTACT,
+	    .source_dn = "",
+	    .attributes = list};
+	struct importdb_change change = {.cleared = ""};
+	struct importdb_need need;
+	struct object stored = {0};
+	struct err err = {0};
+	struct entry *e;
+	struct buf cleared;
+	struct buf bytes;
+	size_t count;
+	bool bare;
+	size_t i;
+
+	ok(importdb_plan_find(run->db, ring->seqs[0], &change, &err), &err);
+	e = entry_by_dn(change.dn);
+	assert_non_null(e);
+	ok(importdb_need_find(
+	       run->db, ring->seqs[ring->count - 1], &need, &err),
+	    &err);
+	ok(object_decode(
+	       slice_make(e->body, e->body_len), arena, &stored, &err),
+	    &err);
+	ok(moves_park(
+	       &stored, need.address, arena, &attributes, &count, &bare, &err),
+	    &err);
+	assert_true(count > 0);
+	buf_init(&bytes, LIMIT_OBJECT_BYTES);
+	buf_init(&cleared, 1024);
+	for (i = 0; i < count; i++)
+		if (attributes[i].value_count > 0)
+			list[body.attribute_count++] =
+			    (struct object_attribute){attributes[i].name,
+				attributes[i].values,
+				attributes[i].value_count};
+		else
+			buf_addf(&cleared, " %s", attributes[i].name);
+	ok(object_encode(&body, arena, &bytes, &err), &err);
+	change = (struct importdb_change){
+	    .body = buf_slice(&bytes), .cleared = buf_cstr(&cleared)};
+	apply_modify(e, &change);
+	check_unique();
+	buf_fini(&cleared);
+	buf_fini(&bytes);
+	arena_free(arena);
+}
+
+/* One is parked, then all are written, the last first. */
+static void
+run_ring(struct run *run, const struct moves_ring *ring)
+{
+	unsigned refuse = run->refuse;
+	struct importdb_change change;
+	struct err err = {0};
+	size_t i;
+
+	assert_true(ring->count > 1);
+	run_park(run, ring);
+	run->refuse = 0;
+	for (i = ring->count; i > 0 && !run->dead; i--) {
+		ok(importdb_plan_find(
+		       run->db, ring->seqs[i - 1], &change, &err),
+		    &err);
+		(void)run_change(run, &change);
+	}
+	run->refuse = refuse;
+	rings++;
+}
+
+/* Gives how many changes it made, or tried. */
+static unsigned
+run(struct importdb *db, unsigned lose, unsigned refuse)
+{
+	struct run run = {.db = db, .lose = lose, .refuse = refuse};
+	struct moves_ring ring;
+	struct err err = {0};
+	int rc = 1;
+
+	plan_once(db);
+	(void)run_kind(&run, IMPORTDB_RENAME);
+	(void)run_kind(&run, IMPORTDB_MODIFY);
+	(void)run_kind(&run, IMPORTDB_DELETE);
+	while (rc > 0 && !run.dead) {
+		if (run_kind(&run, IMPORTDB_MODIFY) || run.dead)
+			continue;
+		rc = moves_ring_find(db, &ring, &err);
+		ok(rc, &err);
+		if (rc > 0)
+			run_ring(&run, &ring);
+		moves_ring_fini(&ring);
+	}
+	(void)run_kind(&run, IMPORTDB_ADD);
+	return run.changes;
+}
+
+/* --- what must hold when the plan is empty --- */
 
 static bool
 entry_is_of(const struct entry *e, const char *member, const struct id *object)
@@ -309,15 +376,100 @@ check_object(int s, int i)
 		    mine || address_of_others(o->mail, members[s], &id));
 }
 
+/* What the object should have here, as its first stream says. */
+static const struct source_object *
+wanted(const char *member, const struct id *id)
+{
+	int s;
+
+	for (s = 0; s < STREAMS; s++) {
+		int i = id->bytes[15] - 1;
+		struct id own = object_id(s, i);
+
+		if (strcmp(members[s], member) == 0 && objects[s][i].live &&
+		    id_compare(&own, id) == 0)
+			return &objects[s][i];
+	}
+	return NULL;
+}
+
+enum standing { RIGHT, BLOCKED, WAITS, FREE };
+
+/* Has the contact the primary address that it should have? Blocked: somebody
+ * has that one for good. Waits: one of ours does that should have another;
+ * *out_other. */
+static enum standing
+standing(
+    const struct entry *e, struct arena *arena, const struct entry **out_other)
+{
+	const struct source_object *o = wanted(e->member, &e->object);
+	enum standing is = FREE;
+	char now[128];
+	int i;
+
+	entry_primary(e, arena, now);
+	if (o == NULL || strcasecmp(now, o->mail) == 0)
+		return RIGHT;
+	for (i = 0; i < ENTRIES; i++) {
+		const struct entry *other = &entries[i];
+		const struct source_object *theirs;
+
+		if (!other->live || other == e)
+			continue;
+		if (!other->ours && strcasecmp(other->mail, o->mail) == 0)
+			return BLOCKED;
+		if (!other->ours || memmem(other->body, other->body_len,
+					o->mail, strlen(o->mail)) == NULL)
+			continue;
+		theirs = wanted(other->member, &other->object);
+		if (!entry_managed(other) || theirs == NULL ||
+		    strcasecmp(theirs->mail, o->mail) == 0 ||
+		    strcasecmp(theirs->second, o->mail) == 0)
+			return BLOCKED;
+		*out_other = other;
+		is = WAITS;
+	}
+	return is;
+}
+
+/* Nobody waits for one who could go on, or in a ring. */
+static void
+check_primary(const struct entry *e, struct arena *arena)
+{
+	const struct entry *other = e;
+	int steps;
+
+	for (steps = 0; steps < ENTRIES; steps++)
+		switch (standing(other, arena, &other)) {
+		case RIGHT:
+			if (steps == 0)
+				return;
+			fail_msg("%s waits for what is right", e->dn);
+			break;
+		case BLOCKED:
+			return;
+		case FREE:
+			fail_msg("%s could go on", other->dn);
+			break;
+		case WAITS:
+			break;
+		}
+	fail_msg("%s waits in a ring", e->dn);
+}
+
 static void
 check(void)
 {
+	struct arena *arena = arena_new(1 << 20);
 	int s;
 	int i;
 
 	for (i = 0; i < ENTRIES; i++)
-		if (entry_managed(&entries[i]))
+		if (entry_managed(&entries[i])) {
 			check_entry(&entries[i]);
+			check_primary(&entries[i], arena);
+		}
+	arena_free(arena);
 	for (s = 0; s < STREAMS; s++)
 		for (i = 0; i < OBJECTS; i++)
 			check_object(s, i);
@@ -337,10 +489,12 @@ one_round(struct importdb *db, int round)
 	if (rnd(3) == 0)
 		held[rnd(STREAMS)] = true;
 	for (tries = rnd(3); tries > 0; tries--)
-		run(db, 6);
+		run(db, 6, 0);
+	if (rnd(2) == 0)
+		run(db, 0, 4);
 	memset(held, 0, sizeof(held));
 	/* What clashed must settle in a few whole runs. */
-	for (tries = 0; run(db, 0) > 0; tries++)
+	for (tries = 0; run(db, 0, 0) > 0; tries++)
 		if (tries > 8)
 			fail_msg("round %d does not settle", round);
 	check();
@@ -369,6 +523,7 @@ test_converges(void **state)
 	ok(importdb_open(path, &db, &err), &err);
 	for (i = 0; i < ROUNDS; i++)
 		one_round(db, i);
+	printf("rings=%u\n", rings);
 	importdb_close(db);
 	for (i = 0; i < STREAMS; i++)
 		replica_close(replicas[i]);
