@@ -276,16 +276,22 @@ def denied(clean):
     one entry."""
     forest = clean['west']
     before = forest.access(forest.staff)
+    kept = {}
 
     def deny(attribute, dn=None):
         entry, = forest.search(
             'CN=Schema,CN=Configuration,' + forest.base,
             '(lDAPDisplayName=%s)' % attribute, ['schemaIDGUID']).values()
+        kept.setdefault(dn, forest.access(dn or forest.staff))
         forest.grant(dn or forest.staff, '(OD;CI;RP;%s;;%s)' % (
             uuid.UUID(bytes_le=entry['schemaIDGUID'][0]),
             forest.sid_of(forest.service_dn)))
 
-    deny.forest = forest
+    def lift(dns):
+        for dn in dns:
+            forest.set_access(dn, kept[dn])
+
+    deny.forest, deny.lift = forest, lift
     deny.back = lambda: forest.set_access(forest.staff, before)
     yield deny
     deny.back()
@@ -321,6 +327,26 @@ def test_active_directory_denies_it_of_each(denied, tmp_path):
     said = reader.read(expect=1)
     assert 'telephoneNumber would be lost by 3 of 3' in said, said
     assert 'nobody wrote' not in said, said
+
+
+def test_active_directory_denies_what_hides_members(denied, tmp_path):
+    forest = denied.forest
+    forest.populate(2)
+    groups = [forest.add_group(name, name + '@west.example', people(forest))
+              for name in ('one', 'two', 'three')]
+    for dn in groups:
+        forest.modify(dn, hideDLMembership='TRUE')
+    reader, first = reading(tmp_path, forest)
+    for dn in groups:
+        denied('hideDLMembership', dn)
+    said = reader.read(expect=1)
+    assert 'hideDLMembership would be lost by 3 of 3' in said, said
+    # one that tells of its members is no accident
+    denied.lift(groups)
+    assert reader.read('full')['root'] == first['root']
+    forest.modify(groups[0], hideDLMembership=None)
+    seen = reader.read()
+    assert seen['modified'] == 1 and not seen['whole'], reader.log
 
 
 def test_active_directory_hides_the_only_one(denied, tmp_path):

@@ -115,6 +115,47 @@ test_rows(void **state)
 	buf_fini(&changed);
 }
 
+static void
+encode_group(bool has_members, struct buf *out)
+{
+	struct object group = {.kind = GALR__KIND__KIND_GROUP,
+	    .source_dn = "CN=g",
+	    .references = {.has_members = has_members}};
+	struct arena *arena = arena_new(1 << 20);
+	struct err err = {0};
+
+	buf_init(out, LIMIT_OBJECT_BYTES);
+	assert_int_equal(object_encode(&group, arena, out, &err), 0);
+	arena_free(arena);
+}
+
+/* What hid them is lost. */
+static void
+test_members_that_show(void **state)
+{
+	struct cleared *c = cleared_new();
+	struct buf hidden, shown;
+	struct err err = {0};
+
+	(void)state;
+	encode_group(false, &hidden);
+	encode_group(true, &shown);
+	take(c, 1, &shown, &hidden);
+	take(c, 2, &hidden, &hidden);
+	assert_int_equal(cleared_count(c), 0);
+	take(c, 3, &hidden, &shown);
+	assert_int_equal(cleared_count(c), 1);
+	assert_string_equal(cleared_row(c, 0)->name, CLEARED_HIDING);
+	assert_int_equal(cleared_row(c, 0)->lost, 1);
+	assert_int_equal(cleared_count_before(c, buf_slice(&shown), &err), 0);
+	assert_int_equal(cleared_row(c, 0)->before, 0);
+	assert_int_equal(cleared_count_before(c, buf_slice(&hidden), &err), 0);
+	assert_int_equal(cleared_row(c, 0)->before, 1);
+	cleared_free(c);
+	buf_fini(&hidden);
+	buf_fini(&shown);
+}
+
 /* The digest is of those who lose, in any order. */
 static void
 test_digest(void **state)
@@ -155,6 +196,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_members_that_show),
 	    cmocka_unit_test(test_digest),
 	};
 

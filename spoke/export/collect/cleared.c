@@ -119,6 +119,13 @@ attributes_take(struct cleared *c, const struct cleared_sample *who,
 	}
 }
 
+static bool
+is_hiding(const struct object *object)
+{
+	return object->kind == GALR__KIND__KIND_GROUP &&
+	       !object->references.has_members;
+}
+
 int
 cleared_take(struct cleared *cleared, const struct id *id, struct slice before,
     struct slice now, struct err *err)
@@ -133,6 +140,8 @@ cleared_take(struct cleared *cleared, const struct id *id, struct slice before,
 	attributes_take(cleared, &who, &old, &new);
 	if (old.recipient_type != 0 && new.recipient_type == 0)
 		row_add(cleared, CLEARED_TYPE, &who, true);
+	if (is_hiding(&old) && !is_hiding(&new))
+		row_add(cleared, CLEARED_HIDING, &who, true);
 	if (old.references.manager != NULL && new.references.manager == NULL) {
 		who.manager = *old.references.manager;
 		row_add(cleared, CLEARED_MANAGER, &who, true);
@@ -159,6 +168,8 @@ cleared_has(const struct object *object, const char *name)
 		return object->references.manager != NULL;
 	if (strcmp(name, CLEARED_TYPE) == 0)
 		return object->recipient_type != 0;
+	if (strcmp(name, CLEARED_HIDING) == 0)
+		return is_hiding(object);
 	return object_find(object, name) != NULL;
 }
 

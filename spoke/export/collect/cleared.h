@@ -15,6 +15,9 @@
 
 /* The manager is none of an object's attributes, but counts as one. */
 #define CLEARED_MANAGER "manager"
+/* Nor is that a group keeps its members to itself: what it loses then is what
+ * hides them. */
+#define CLEARED_HIDING "hideDLMembership"
 #define CLEARED_SAMPLES 32
 
 /* One that lost something. */

@@ -16,6 +16,7 @@
 
 #include "common/base/mem.h"
 #include "common/ldap/stamp.h"
+#include "spoke/export/shape/named.h"
 
 /* So few are suspicious when all who had it lose it. */
 #define CLEARED_ALL_MIN 3
@@ -184,6 +185,7 @@ lacks(struct probe *p, const struct search_entry *entry, const char *name,
     bool *out_lacks)
 {
 	struct shape_case question = {.entry = entry};
+	const struct search_attribute *members;
 	struct object raw;
 	struct err cause = {0};
 
@@ -195,6 +197,8 @@ lacks(struct probe *p, const struct search_entry *entry, const char *name,
 	question.raw = &raw;
 	if (shape_object(p->c->shape, p->arena, &question) == SHAPE_EXPORTED) {
 		question.object.recipient_type = raw.recipient_type;
+		question.object.references.has_members =
+		    named_members(p->c->policy, raw.kind, entry, &members);
 		*out_lacks = !cleared_has(&question.object, name);
 	}
 	return 0;
