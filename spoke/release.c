@@ -81,6 +81,8 @@ head_tell(struct release *r, const char *name)
 	if ((h->guards & HOLD_MEMBERS) != 0)
 		buf_add_str(
 		    &r->out, ", and a list of members cannot be believed");
+	if ((h->guards & HOLD_THERE) != 0)
+		buf_add_str(&r->out, ", and some of these may not be gone");
 	buf_addf(&r->out, "; %llu would be deleted%s\n",
 	    (unsigned long long)r->gone, r->gone > 0 ? ":" : "");
 }

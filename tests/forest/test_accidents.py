@@ -388,6 +388,33 @@ def test_who_moves_while_everything_is_read(pair, tmp_path):
         trap.close()
 
 
+def test_who_is_deleted_while_everything_is_read(pair, tmp_path):
+    """Behind the change feed's back, which is asked again before somebody is
+    held who was deleted in truth."""
+    server = pair[0]
+    last = [server.add_person(number, forest='north')
+            for number in range(400, 460)]
+    trap = Trap((server.behind, 636), (server.address, 636),
+                lambda: server.delete(last.pop()))
+    reader = Reader(tmp_path, server, uris('ldaps://' + server.behind),
+                    more='page_size = 10;')
+    reader.policy(ou(server))
+    try:
+        count = reader.read()['count']
+        trap.set(None)
+        assert reader.read('full')['count'] == count
+        for share in (60, 70, 80, 90):
+            left = len(last)
+            trap.set(trap.passed * share // 100)
+            reader.read('full')
+            assert trap.limit is None and len(last) == left - 1
+            count -= 1
+            trap.set(None)
+            assert reader.read('full')['count'] == count
+    finally:
+        trap.close()
+
+
 def test_a_place_is_renamed_while_what_was_touched_is_read(east, tmp_path):
     """They are in the stream, and in none of the places that were found."""
     unit(east, 'Innate')

@@ -1,6 +1,7 @@
 """Rights to read that are withdrawn in part: entries stay, and what they no
 longer show must never be taken for gone, nor those for shown who are hidden."""
 
+import types
 import uuid
 
 import pytest
@@ -177,6 +178,100 @@ def test_a_manager_who_cannot_be_seen(server, tmp_path):
     assert (seen['deleted'], seen['modified']) == (1, 4)
 
 
+# --- who seems gone ---
+
+def elsewhere(server, *numbers):
+    """People in a unit of their own, beside the others."""
+    other = 'OU=Other,' + server.staff
+    server.add(other, {'objectClass': 'organizationalUnit'})
+    for number in numbers:
+        dn = server.add_person(number)
+        server.rename(dn, dn.split(',')[0], other)
+    return other
+
+
+@pytest.mark.parametrize('attribute,place', [
+    ('mail', None), ('objectClass', None), ('mail', 'search = "*";'),
+    ('title', 'filter = "(title=*)";')])
+def test_what_chooses_them_cannot_be_read_in_one_place(
+        small, tmp_path, attribute, place):
+    """Fewer than a guard that counts would hold."""
+    other = elsewhere(small, 50, 51)
+    reader = Reader(tmp_path, small)
+    reader.policy(place or ou(small))
+    assert reader.read()['count'] == 6
+    small.restart(access='access to dn.subtree="%s" attrs=%s by * none\n' % (
+        other, attribute))
+    reader.refused('2 of those who would be deleted are there',
+                   'nobody wrote to them', 'Other', small.service_dn,
+                   'galspoke release staff')
+    # nor when one of them is written to for another reason
+    small.modify(sorted(small.search(other, '(mail=*)', ['1.1']))[0],
+                 l='Touched')
+    said = reader.read(expect=1)
+    assert '1 of those who would be deleted are there' in said, said
+    assert 'read whole' in reader.log
+    small.restart()
+    seen = reader.read()
+    assert (seen['count'], seen['modified'], seen['deleted']) == (6, 1, 0)
+
+
+def test_who_is_no_manager_any_more_is_gone(small, tmp_path):
+    """A search does not find him, and nobody wrote to him."""
+    boss, one = people(small)[:2]
+    small.modify(one, manager=boss, title='Chosen')
+    small.modify(boss, title='Boss')
+    reader = Reader(tmp_path, small)
+    reader.policy('filter = "(title=Chosen)";', more='manager = true;')
+    assert reader.read()['count'] == 2
+    for how in ((), ('full',)):
+        small.modify(one, manager=None)
+        seen = reader.read(*how)
+        assert (seen['count'], seen['deleted']) == (1, 1), reader.log
+        small.modify(one, manager=boss)
+        assert reader.read(*how)['count'] == 2
+
+
+def test_who_lost_the_address_is_gone(small, tmp_path):
+    """Whoever is beside him shows one."""
+    reader, _ = reading(tmp_path, small)
+    small.modify(people(small)[0], mail=None)
+    seen = reader.read()
+    assert (seen['deleted'], seen['whole']) == (1, 0), reader.log
+    # nobody is beside these, when they lose it
+    other = elsewhere(small, 50, 51)
+    assert reader.read()['count'] == 5
+    for dn in small.search(other, '(mail=*)', ['1.1']):
+        small.modify(dn, mail=None)
+    seen = reader.read()
+    assert (seen['deleted'], seen['whole']) == (2, 0), reader.log
+    assert reader.truth() == seen['root']
+
+
+def test_who_cannot_be_seen_any_more(small, tmp_path):
+    """In one place; the feed tells who is gone in truth."""
+    other = elsewhere(small, 50, 51)
+    # that what was written last is gone would mean a restored server
+    small.modify(small.add_person(52), title='Last')
+    reader, first = reading(tmp_path, small)
+    small.restart(access='access to dn.subtree="%s" by * none\n' % other)
+    held = '2 of those who would be deleted cannot be seen any more'
+    reader.refused(held, 'the change feed tells of no deletion')
+    new = small.add_person(60)
+    assert reader.read()['count'] == 8
+    small.delete(new)
+    seen = reader.read()
+    assert (seen['count'], seen['deleted'], seen['whole']) == (7, 1, 0)
+    reader.refused(held)
+    small.restart()
+    seen = reader.read('full')
+    assert (seen['count'], seen['added'], seen['deleted']) == (7, 0, 0)
+    for dn in small.search(other, '(mail=*)', ['1.1']):
+        small.delete(dn)
+    seen = reader.read('full')
+    assert (seen['count'], seen['deleted']) == (5, 2)
+
+
 # --- who was left out ---
 
 def test_the_only_one_who_is_left_out(small, tmp_path):
@@ -315,6 +410,35 @@ def test_active_directory_denies_an_attribute(denied, tmp_path, attribute):
     seen = reader.read()
     assert seen['modified'] == 1 and not seen['whole']
     assert reader.truth() == seen['root']
+
+
+@pytest.mark.parametrize('feed', ['dirsync', 'usn'])
+def test_active_directory_hides_some(clean, tmp_path, feed):
+    """Where the account sees who is deleted."""
+    forest = clean['west']
+    forest.populate(4)
+    other = elsewhere(forest, 50, 51)
+    forest.delete(forest.add_person(60))
+    secret = str(tmp_path / 'admin.password')
+    forest.write_secret(secret, forest.admin_password)
+    reader = Reader(tmp_path, types.SimpleNamespace(
+        uri=forest.uri, ca=forest.ca, service_dn=forest.admin_dn,
+        password_file=secret))
+    reader.policy(ou(forest), feed=feed)
+    assert reader.read()['count'] == 6
+    before = forest.access(other)
+    # list contents
+    forest.grant(other, '(D;;LC;;;%s)' % forest.sid_of(forest.admin_dn))
+    try:
+        reader.refused('2 of those who would be deleted cannot be seen any '
+                       'more', forest.admin_dn)
+    finally:
+        forest.set_access(other, before)
+    seen = reader.read('full')
+    assert (seen['count'], seen['deleted']) == (6, 0)
+    forest.empty(other)
+    seen = reader.read('full')
+    assert (seen['count'], seen['deleted']) == (4, 2)
 
 
 def test_active_directory_denies_it_of_each(denied, tmp_path):

@@ -46,6 +46,8 @@ struct collect_feeds {
 	struct idlist touched;
 	bool many; /* more than FEED_TOUCHED_MAX: not all are in it */
 	struct idset *present;
+	struct idlist told; /* deleted */
+	bool silent;        /* one does not tell of all that was deleted */
 	bool sweep;
 	bool whole;            /* a feed could not answer */
 	struct idlist *taking; /* of the intake under way */
@@ -71,6 +73,7 @@ collect_feeds_free(struct collect_feeds *feeds)
 	for (size_t i = 0; i < feeds->count; i++)
 		buf_fini(&feeds->notes[i].cookie);
 	idlist_fini(&feeds->touched);
+	idlist_fini(&feeds->told);
 	idset_free(feeds->present);
 	free(feeds);
 }
@@ -135,18 +138,83 @@ contexts_choose(struct collector *c)
 	return true;
 }
 
+static void
+told_add(struct collect_feeds *feeds, const struct feed_touched *touched)
+{
+	if (touched->event == FEED_DELETED &&
+	    feeds->told.count < FEED_TOUCHED_MAX)
+		idlist_add(&feeds->told, &touched->id);
+}
+
+static void
+told_end(struct collect_feeds *feeds, const struct feed *feed)
+{
+	if (feed_answer(feed) != FEED_ANSWER_TOUCHED ||
+	    feeds->told.count == FEED_TOUCHED_MAX)
+		feeds->silent = true;
+	idlist_sort(&feeds->told);
+}
+
 static int
 feed_drain(struct collector *c, struct feed *feed, struct err *err)
 {
 	struct feed_touched touched;
 	int rc;
 
-	while ((rc = feed_step(feed, &touched, err)) == 1)
+	while ((rc = feed_step(feed, &touched, err)) == 1) {
+		told_add(c->feeds, &touched);
 		if (touched.event != FEED_PRESENT)
 			touched_add(c->feeds, &touched.id);
 		else if (idset_put(c->feeds->present, &touched.id, 0, err) < 0)
 			return -1;
+	}
+	told_end(c->feeds, feed);
 	return rc;
+}
+
+bool
+collect_feeds_tell(const struct collect_feeds *feeds)
+{
+	return feeds != NULL && !feeds->silent;
+}
+
+bool
+collect_feeds_told(struct collect_feeds *feeds, const struct id *id)
+{
+	return idlist_find(&feeds->told, id) != SIZE_MAX;
+}
+
+static int
+feed_ask_again(
+    struct collector *c, const struct feed_note *note, struct err *err)
+{
+	const struct feed_options options = {.base = note->context,
+	    .kind = c->policy->feed,
+	    .cookie = buf_slice(&note->cookie),
+	    .timeout_ms = c->policy->deadline_ms};
+	const struct forest_context *context;
+	struct feed_touched touched;
+	struct feed *feed = NULL;
+	int rc;
+
+	if (forest_context(c->forest, note->index, &context, err) < 0 ||
+	    feed_open(
+		context->session, context->dialect, &options, &feed, err) < 0)
+		return -1;
+	while ((rc = feed_step(feed, &touched, err)) == 1)
+		told_add(c->feeds, &touched);
+	told_end(c->feeds, feed);
+	feed_close(feed);
+	return rc;
+}
+
+int
+collect_feeds_ask_again(struct collector *c, struct err *err)
+{
+	for (size_t i = 0; i < c->feeds->count; i++)
+		if (feed_ask_again(c, &c->feeds->notes[i], err) < 0)
+			return -1;
+	return 0;
 }
 
 static int
@@ -451,6 +519,13 @@ touched_suspect(
 	} else if (rc == 0) {
 		rc = 1;
 	}
+	if (rc == 0 && changes->deleted > 0) {
+		why = "somebody shows no address any more, nor does anybody "
+		      "beside him";
+		rc = collect_deleted_judge(c, err);
+		if (rc == 0)
+			rc = c->deletions.suspect;
+	}
 	if (rc == 1)
 		(void)read_whole_because(c, "", why);
 	return rc;
@@ -500,7 +575,8 @@ collect_feeds_follow(struct collector *c, struct err *err)
 		return 0;
 	c->feeds = mem_calloc(1, sizeof(*c->feeds));
 	c->feeds->present = idset_new();
-	if (!contexts_choose(c))
+	c->feeds->silent = !contexts_choose(c);
+	if (c->feeds->silent)
 		return read_whole_because(
 		    c, "", "there are more naming contexts than are followed");
 	for (size_t i = 0; i < c->feeds->count; i++)

@@ -151,6 +151,28 @@ cleared_tell(const struct collector *c, struct buf *text)
 	    user != NULL ? " " : "", user != NULL ? user : "");
 }
 
+static void
+there_tell(const struct collector *c, struct buf *text)
+{
+	const struct collect_deletions *d = &c->deletions;
+	const char *user = c->options->conf->directory.user;
+
+	if (d->there > 0)
+		buf_addf(text,
+		    "%llu of those who would be deleted are there, though "
+		    "without an address or class that can be read, and nobody "
+		    "wrote to them, such as \"%.200s\"",
+		    (unsigned long long)d->there, d->dn);
+	if (d->unseen > 0)
+		buf_addf(text,
+		    "%s%llu of those who would be deleted cannot be seen any "
+		    "more, and the change feed tells of no deletion",
+		    d->there > 0 ? "; " : "", (unsigned long long)d->unseen);
+	buf_addf(text,
+	    ": if the account%s%s lost the right to read them, give it back",
+	    user != NULL ? " " : "", user != NULL ? user : "");
+}
+
 static int
 hold_tell(struct collector *c, struct err *err)
 {
@@ -173,6 +195,10 @@ hold_tell(struct collector *c, struct err *err)
 		    hold->gone.count, (unsigned long long)hold->before,
 		    p->max_delete_percent,
 		    (unsigned long long)p->max_delete_count);
+	}
+	if ((hold->guards & HOLD_THERE) != 0) {
+		text_and(&text);
+		there_tell(c, &text);
 	}
 	if ((hold->guards & HOLD_CLEARED) != 0) {
 		text_and(&text);
@@ -218,7 +244,8 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	if (changes.added + changes.deleted > 0 &&
 	    scope_places_check(c->scope, err) < 0)
 		return -1;
-	if (collect_witness_check(c, changes.added > 0, err) < 0)
+	if (collect_witness_check(c, changes.added > 0, err) < 0 ||
+	    (changes.deleted > 0 && collect_deleted_judge(c, err) < 0))
 		return -1;
 	if (c->result->whole)
 		cleared = collect_cleared_judge(c, err);
@@ -238,6 +265,8 @@ collect_guards_check(struct collector *c, uint64_t exported, struct err *err)
 	(void)scope_doubts(c->scope, &doubts);
 	if (doubts > 0)
 		hold->guards |= HOLD_MEMBERS;
+	if (c->deletions.there + c->deletions.unseen > 0)
+		hold->guards |= HOLD_THERE;
 	if (hold->guards == 0)
 		return 0;
 	if (hold_fill(c, err) < 0)

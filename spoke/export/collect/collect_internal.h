@@ -1,7 +1,8 @@
 /* Shared by collect.c (a run, and what it remembers), collect_read.c (the
  * entries), collect_gone.c (those who seem gone), collect_feed.c (what was
  * touched), and what looks for accidents before anything is committed:
- * collect_guard.c, collect_cleared.c, collect_witness.c, collect_lag.c. */
+ * collect_guard.c, collect_cleared.c, collect_deleted.c, collect_witness.c,
+ * collect_lag.c. */
 #ifndef SPOKE_EXPORT_COLLECT_COLLECT_INTERNAL_H
 #define SPOKE_EXPORT_COLLECT_COLLECT_INTERNAL_H
 
@@ -26,6 +27,15 @@
 
 struct collect_feeds;
 struct references;
+
+/* Those whom the intake would delete and who may not be gone. */
+struct collect_deletions {
+	bool judged;
+	uint64_t there;  /* nobody wrote to them */
+	uint64_t unseen; /* of whom no feed told */
+	char *dn;        /* of one who is there; owned */
+	bool suspect;    /* what was touched is not enough to judge by */
+};
 
 /* Whom attributes left out. */
 struct collect_witnesses {
@@ -71,6 +81,7 @@ struct collector {
 	bool deleted;          /* something that was taken in was deleted */
 	struct collect_witnesses witnesses;
 	struct cleared *cleared; /* NULL: nothing to compare with */
+	struct collect_deletions deletions;
 };
 
 /* --- collect_read.c --- */
@@ -164,6 +175,12 @@ int collect_cleared_suspect(struct collector *c, struct err *err) ERR_WUR;
  * -1. */
 int collect_cleared_judge(struct collector *c, struct err *err) ERR_WUR;
 
+/* --- collect_deleted.c --- */
+
+void collect_deleted_reset(struct collector *c);
+/* Fills c->deletions, once an intake. */
+int collect_deleted_judge(struct collector *c, struct err *err) ERR_WUR;
+
 /* --- collect_witness.c --- */
 
 void collect_witness_begin(struct collector *c);
@@ -200,6 +217,12 @@ int collect_hold_keep(struct collector *c, struct err *err) ERR_WUR;
 int collect_feeds_follow(struct collector *c, struct err *err) ERR_WUR;
 /* Keeps the feeds' cookies; what they led to is committed. */
 int collect_feeds_keep(struct collector *c, struct err *err) ERR_WUR;
+/* Were they told of all that was deleted since the last reading? */
+bool collect_feeds_tell(const struct collect_feeds *feeds);
+/* Was this one among it? */
+bool collect_feeds_told(struct collect_feeds *feeds, const struct id *id);
+/* Asks also for what was deleted since they were asked. */
+int collect_feeds_ask_again(struct collector *c, struct err *err) ERR_WUR;
 /* An object is exported, or keeps its former state: it is not to be deleted. */
 void collect_feeds_seen(struct collect_feeds *feeds, const struct id *id);
 void collect_feeds_free(struct collect_feeds *feeds);

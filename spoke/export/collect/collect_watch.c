@@ -22,6 +22,7 @@ collect_watch_begin(struct collector *c)
 	cleared_free(c->cleared);
 	/* What a policy takes back is meant to go. */
 	c->cleared = c->same_content ? cleared_new() : NULL;
+	collect_deleted_reset(c);
 	collect_witness_begin(c);
 	replica_intake_watch(c->intake, watch, c);
 }
@@ -31,6 +32,7 @@ collect_watch_end(struct collector *c)
 {
 	cleared_free(c->cleared);
 	c->cleared = NULL;
+	collect_deleted_reset(c);
 	collect_witness_end(c);
 }
 

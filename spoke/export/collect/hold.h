@@ -22,7 +22,8 @@ enum hold_guard {
 	HOLD_ERRORS = 2,
 	HOLD_DELETIONS = 4,
 	HOLD_MEMBERS = 8, /* groups whose list cannot be believed */
-	HOLD_CLEARED = 16
+	HOLD_CLEARED = 16,
+	HOLD_THERE = 32 /* some who would be deleted may not be gone */
 };
 
 /* An attribute that objects would lose. */
