@@ -414,6 +414,32 @@ test_a_chain_breaks(void **state)
 	assert_int_equal(world_contacts(w), 3);
 }
 
+/* A holder that cannot be deleted keeps its address. */
+static void
+test_a_holder_stays(void **state)
+{
+	struct id holder = world_id(100);
+
+	(void)state;
+	memset(&result, 0, sizeof(result));
+	ring_survey(0);
+	world_local(w, "cn=Below,cn=One," WORLD_INTO, "Below",
+	    "below@north.example", "m:4");
+	put(IMPORTDB_DELETE, 0, ring_dns[0], NULL, NULL, 0, NULL);
+	OK(importdb_entry_change(db, &holder, importdb_plan_last(db), &err));
+	OK(importdb_need_put(db, &holder, slice_str(ring_mails[0]), &err));
+	PUT(IMPORTDB_ADD, 7, "cn=Seven," WORLD_INTO, NULL, NULL,
+	    {"cn", "Seven"}, {"sn", "x"}, {"mail", "one@north.example"});
+	OK(importdb_need_bind(db, importdb_plan_last(db), &err));
+	OK(moves_settle(db, &result, &err));
+	ring_apply();
+	assert_int_equal(result.deleted, 0);
+	assert_int_equal(result.added, 0);
+	assert_int_equal(result.quarantined, 1);
+	assert_int_equal(result.exists, 1);
+	ring_expect(0, "One");
+}
+
 /* Parked is without the one address, and as little else as can be. */
 static void
 test_what_is_parked(void **state)
@@ -473,6 +499,7 @@ main(void)
 	    TEST(test_a_ring_is_refused),
 	    TEST(test_one_of_a_ring_is_gone),
 	    TEST(test_a_chain_breaks),
+	    TEST(test_a_holder_stays),
 	    TEST(test_what_is_parked),
 	};
 
