@@ -264,6 +264,20 @@ def test_dynamic_groups(source):
                   % nested)
     assert source.seen() == ['carl']
     assert inner
+    # At run time: who answers it, and what it asks, without reading all.
+    source.choose('object = "%s"; groups = "members";' % everywhere)
+    assert source.seen() == ['anna', 'bert']
+    for dn, change, want in (
+            ('CN=carl,' + source.second, {'l': 'Umeå'},
+             ['anna', 'bert', 'carl']),
+            (everywhere, {'msExchDynamicDLFilter': '(|(cn=anna)(cn=carl))'},
+             ['anna', 'carl']),
+            (everywhere, {'msExchDynamicDLFilter': '(|(cn=bert)(cn=carl))'},
+             ['bert', 'carl'])):
+        d.modify(dn, **change)
+        assert not source.read()['whole'], source.log
+        assert source.exported() == want
+        assert not source.truth_differs()
 
 
 def test_a_refused_filter_is_the_groups_error(source):
