@@ -54,6 +54,7 @@ dialect_type_is_system(int64_t type)
 	return false;
 }
 
+/* 0 for what has more digits than 64 bits hold in any case. */
 static int64_t
 decimal(struct slice text)
 {
@@ -61,7 +62,9 @@ decimal(struct slice text)
 	int64_t n = 0;
 	size_t i;
 
-	for (i = negative; i < text.len && i < 19; i++) {
+	if (text.len > 18 + (size_t)negative)
+		return 0;
+	for (i = negative; i < text.len; i++) {
 		if (text.data[i] < '0' || text.data[i] > '9')
 			return 0;
 		n = n * 10 + (text.data[i] - '0');

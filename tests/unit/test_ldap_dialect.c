@@ -1,6 +1,6 @@
 #include "tests/unit/ldap_fixture.h"
 
-#include "common/ldap/dialect.h"
+#include "common/ldap/dialect_impl.h"
 #include "common/ldap/reference.h"
 
 static struct fixture server;
@@ -222,6 +222,39 @@ test_equal(void **state)
 	session_close(session);
 }
 
+/* A number that no directory keeps is none. */
+static void
+test_recipient_types(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t type;
+	} cases[] = {{"2147483648", INT64_C(2147483648)}, {"-1", -1},
+	    {"999999999999999999", INT64_C(999999999999999999)},
+	    {"-999999999999999999", INT64_C(-999999999999999999)},
+	    {"9999999999999999999", 0}, {"-9999999999999999999", 0}, {"1x", 0},
+	    {"", 0}};
+	const struct dialect dialect = {
+	    .kind = DIALECT_EXCHANGE, .provenance = (char *)"extensionName"};
+	struct arena *arena = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct slice value = slice_str(cases[i].text);
+		const struct search_attribute type = {
+		    "msExchRecipientTypeDetails", &value, 1};
+		const struct search_entry entry = {"CN=a", &type, 1};
+		struct object object;
+		struct err err = {0};
+
+		assert_int_equal(
+		    dialect_read_object(&dialect, &entry, arena, &object, &err),
+		    0);
+		assert_true(object.recipient_type == cases[i].type);
+	}
+	arena_free(arena);
+}
+
 static void
 test_read(void **state)
 {
@@ -348,6 +381,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_choice),
 	    cmocka_unit_test(test_lists),
+	    cmocka_unit_test(test_recipient_types),
 	    cmocka_unit_test(test_map),
 	    cmocka_unit_test(test_equal),
 	    cmocka_unit_test(test_read),
