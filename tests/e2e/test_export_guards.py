@@ -254,6 +254,28 @@ def test_attributes_that_are_lost(star, source):
     spoke.do('run', 'staff', '--full', expect=3)
 
 
+def test_deletions_of_those_who_are_there(star, source):
+    """Far fewer than the guards that count would hold."""
+    spoke = source(6)
+    before = published(spoke, star)
+    one, two = people(spoke)[:2]
+    spoke.ldap.restart(access='access to dn.exact="%s" attrs=mail by * none\n'
+                       'access to dn.exact="%s" by * none\n' % (one, two))
+    said = spoke.do('run', 'staff', '--full', expect=3).text
+    for words in ('1 of those who would be deleted are there', one,
+                  '1 of those who would be deleted cannot be seen any more',
+                  'galspoke release --list staff'):
+        assert words in said, said
+    assert published(spoke, star) == before
+    said = spoke.do('release', '--list', 'staff').out
+    assert 'some of these may not be gone' in said, said
+    spoke.do('release', 'staff')
+    assert '2 deleted' in spoke.do('run', 'staff', '--full').out
+    assert published(spoke, star)[1] == 4
+    spoke.ldap.restart()
+    assert '2 added' in spoke.do('run', 'staff', '--full').out
+
+
 def test_a_policy_that_went(star, source):
     """What it published stays with others until the hub ends it; status
     tells of it at the source, and streams at the hub."""

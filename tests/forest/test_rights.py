@@ -252,17 +252,18 @@ def test_who_cannot_be_seen_any_more(small, tmp_path):
     """In one place; the feed tells who is gone in truth."""
     other = elsewhere(small, 50, 51)
     # that what was written last is gone would mean a restored server
-    small.modify(small.add_person(52), title='Last')
+    small.add_person(52)
     reader, first = reading(tmp_path, small)
     small.restart(access='access to dn.subtree="%s" by * none\n' % other)
     held = '2 of those who would be deleted cannot be seen any more'
-    reader.refused(held, 'the change feed tells of no deletion')
+    reader.refused(held, 'though nothing was written')
     new = small.add_person(60)
     assert reader.read()['count'] == 8
     small.delete(new)
     seen = reader.read()
     assert (seen['count'], seen['deleted'], seen['whole']) == (7, 1, 0)
-    reader.refused(held)
+    small.modify(small.partners, description='written')
+    reader.refused(held, 'the change feed tells of no deletion')
     small.restart()
     seen = reader.read('full')
     assert (seen['count'], seen['added'], seen['deleted']) == (7, 0, 0)
@@ -270,6 +271,48 @@ def test_who_cannot_be_seen_any_more(small, tmp_path):
         small.delete(dn)
     seen = reader.read('full')
     assert (seen['count'], seen['deleted']) == (5, 2)
+
+
+def test_who_cannot_be_seen_though_nothing_was_written(small, tmp_path):
+    """No feed tells, nor is what was written last still there."""
+    other = elsewhere(small, 50)
+    reader, _ = reading(tmp_path, small)
+    small.restart(access='access to dn.subtree="%s" by * none\n' % other)
+    reader.refused('1 of those who would be deleted cannot be seen any more, '
+                   'though nothing was written')
+    reader.policy(ou(small), feed='full')
+    reader.refused('though nothing was written')
+    small.restart()
+    assert reader.read('full')['count'] == 5
+
+
+def test_a_place_in_which_nobody_can_be_seen(small, tmp_path):
+    """No feed tells of deletions. Several went at once, and nobody stayed."""
+    other = elsewhere(small, 50, 51, 52)
+    reader, _ = reading(tmp_path, small, feed='full')
+    small.restart(access='access to dn.children="%s" by * none\n' % other)
+    small.add_person(60)
+    reader.refused('3 of those who would be deleted cannot be seen any more, '
+                   'with everybody else of their place', 'Other')
+    small.restart()
+    # one of them stays
+    for dn in sorted(small.search(other, '(mail=*)', ['1.1']))[:2]:
+        small.delete(dn)
+    seen = reader.read()
+    assert (seen['count'], seen['deleted']) == (6, 2)
+    # fewer than several
+    small.empty(other)
+    seen = reader.read()
+    assert (seen['count'], seen['deleted']) == (5, 1)
+
+
+def test_a_place_that_is_deleted_with_all_in_it(small, tmp_path):
+    other = elsewhere(small, 50, 51, 52)
+    reader, _ = reading(tmp_path, small, feed='full')
+    small.empty(other)
+    small.delete(other)
+    seen = reader.read()
+    assert (seen['count'], seen['deleted']) == (4, 3)
 
 
 # --- who was left out ---
@@ -439,6 +482,27 @@ def test_active_directory_hides_some(clean, tmp_path, feed):
     forest.empty(other)
     seen = reader.read('full')
     assert (seen['count'], seen['deleted']) == (4, 2)
+
+
+@pytest.mark.parametrize('feed', ['dirsync', 'usn', 'full'])
+def test_active_directory_hides_a_place(clean, tmp_path, feed):
+    """The account does not see who is deleted."""
+    forest = clean['west']
+    forest.populate(4)
+    other = elsewhere(forest, 50, 51, 52)
+    reader, first = reading(tmp_path, forest, feed=feed)
+    assert first['count'] == 7
+    before = forest.access(other)
+    forest.grant(other, '(D;;LC;;;%s)' % forest.sid_of(forest.service_dn))
+    held = ('3 of those who would be deleted cannot be seen any more, with '
+            'everybody else of their place')
+    try:
+        assert held in reader.read(expect=1)
+        reader.refused(held, 'OU=Other')
+    finally:
+        forest.set_access(other, before)
+    seen = reader.read('full')
+    assert (seen['count'], seen['deleted']) == (7, 0)
 
 
 def test_active_directory_denies_it_of_each(denied, tmp_path):

@@ -7,8 +7,7 @@
  *   there, where the policy looks, and nobody wrote to him since the last
  *     whole reading: his address or class cannot be read           held
  *   the same where a search chooses: nor what it asks for          held
- *   nowhere, and the change feed, which tells of deletions, did not
- *     tell of his: he cannot be seen                               held
+ *   nowhere, and not deleted (collect_unseen.c)                    held
  *   else he was deleted, moved or written to                       believed
  *
  * What was touched was written to: when somebody shows no address any more, nor
@@ -44,6 +43,7 @@ void
 collect_deleted_reset(struct collector *c)
 {
 	free(c->deletions.dn);
+	free(c->deletions.place);
 	c->deletions = (struct collect_deletions){.judged = false};
 }
 
@@ -312,38 +312,6 @@ gone_look(struct look *look, struct err *err)
 	return rc;
 }
 
-/* --- who is nowhere --- */
-
-static uint64_t
-untold_count(struct look *look)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < look->gone.count; i++)
-		count +=
-		    !look->gone.marks[i] &&
-		    !collect_feeds_told(look->c->feeds, &look->gone.list[i]);
-	return count;
-}
-
-/* Of members in domains that are not read no feed tells. */
-static int
-unseen_count(struct look *look, struct err *err)
-{
-	struct collector *c = look->c;
-
-	if (scope_expands(c->scope) && reference_is_extended(c->dialect))
-		return 0;
-	if (!collect_feeds_tell(c->feeds) || untold_count(look) == 0)
-		return 0;
-	/* Deleted since the feeds were asked? */
-	if (collect_feeds_ask_again(c, err) < 0)
-		return -1;
-	if (collect_feeds_tell(c->feeds))
-		c->deletions.unseen = untold_count(look);
-	return 0;
-}
-
 /* --- judging --- */
 
 static int
@@ -384,7 +352,7 @@ collect_deleted_judge(struct collector *c, struct err *err)
 	if (rc == 0)
 		rc = gone_look(&look, err);
 	if (rc == 0)
-		rc = unseen_count(&look, err);
+		rc = collect_unseen_judge(c, &look.gone, err);
 	idlist_fini(&look.gone);
 	buf_fini(&look.mark);
 	arena_free(look.arena);

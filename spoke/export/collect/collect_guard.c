@@ -166,8 +166,11 @@ there_tell(const struct collector *c, struct buf *text)
 	if (d->unseen > 0)
 		buf_addf(text,
 		    "%s%llu of those who would be deleted cannot be seen any "
-		    "more, and the change feed tells of no deletion",
-		    d->there > 0 ? "; " : "", (unsigned long long)d->unseen);
+		    "more, %s",
+		    d->there > 0 ? "; " : "", (unsigned long long)d->unseen,
+		    d->why);
+	if (d->place != NULL)
+		buf_addf(text, ", such as \"%.200s\"", d->place);
 	buf_addf(text,
 	    ": if the account%s%s lost the right to read them, give it back",
 	    user != NULL ? " " : "", user != NULL ? user : "");

@@ -32,7 +32,9 @@ struct references;
 struct collect_deletions {
 	bool judged;
 	uint64_t there;  /* nobody wrote to them */
-	uint64_t unseen; /* of whom no feed told */
+	uint64_t unseen; /* they are nowhere */
+	const char *why; /* they are not deleted; static */
+	char *place;     /* where all are unseen; owned, NULL */
 	char *dn;        /* of one who is there; owned */
 	bool suspect;    /* what was touched is not enough to judge by */
 };
@@ -180,6 +182,12 @@ int collect_cleared_judge(struct collector *c, struct err *err) ERR_WUR;
 void collect_deleted_reset(struct collector *c);
 /* Fills c->deletions, once an intake. */
 int collect_deleted_judge(struct collector *c, struct err *err) ERR_WUR;
+
+/* --- collect_unseen.c --- */
+
+/* Counts those who were not deleted among the ones that are not marked. */
+int collect_unseen_judge(
+    struct collector *c, const struct idlist *gone, struct err *err) ERR_WUR;
 
 /* --- collect_witness.c --- */
 
