@@ -40,6 +40,18 @@ collect(struct exporter *x, struct err *err)
 	return collect_run(&options, x->replica, &x->collect, err);
 }
 
+/* What another policy exported does not leave while this one is not done. */
+static int
+former_withdraw(struct exporter *x, struct err *err)
+{
+	bool same;
+
+	if (collect_is_of_policy(
+		x->run->conf, x->policy, x->replica, &same, err) < 0)
+		return -1;
+	return same ? 0 : publish_withdraw(&x->run->spoke, x->policy, err);
+}
+
 static bool
 must_deliver(const struct exporter *x)
 {
@@ -270,7 +282,8 @@ run_export(struct run *run, int *out_code, struct err *err)
 	if (run->options->timing)
 		stages_start();
 	if (publish_tag_check(&run->spoke, x.policy, err) < 0 ||
-	    replica_open(path, &x.replica, err) < 0 || collect(&x, err) < 0 ||
+	    replica_open(path, &x.replica, err) < 0 ||
+	    former_withdraw(&x, err) < 0 || collect(&x, err) < 0 ||
 	    publish_run(&run->spoke, x.policy, x.replica, &x.publish, err) < 0)
 		goto out;
 	if (x.publish.state == PUBLISH_HELD_BY_HUB)

@@ -162,20 +162,27 @@ message_name(uint64_t sequence, char out[SPOOL_NAME_SIZE])
 	    out, SPOOL_NAME_SIZE, "pub-%016llx", (unsigned long long)sequence);
 }
 
+static int
+message_drop(struct spoke *spoke, uint64_t sequence, struct err *err)
+{
+	char name[SPOOL_NAME_SIZE];
+	int rc;
+
+	message_name(sequence, name);
+	rc = spoke_out_has(spoke, name, err);
+	return rc > 0
+		   ? spool_drop(spoke->spool, SPOKE_PEER, SPOOL_OUT, name, err)
+		   : rc;
+}
+
 /* Removes the files and the message of a sequence that is over. */
 static int
 pending_remove(struct publisher *p, uint64_t sequence, struct err *err)
 {
 	char *envelope = pending_path(p, sequence, "galr");
 	char *section = pending_path(p, sequence, "section");
-	char name[SPOOL_NAME_SIZE];
-	int rc = -1;
+	int rc = message_drop(p->spoke, sequence, err);
 
-	message_name(sequence, name);
-	rc = spoke_out_has(p->spoke, name, err);
-	if (rc > 0)
-		rc = spool_drop(
-		    p->spoke->spool, SPOKE_PEER, SPOOL_OUT, name, err);
 	if (rc == 0 &&
 	    (fsio_unlink(envelope, err) < 0 || fsio_unlink(section, err) < 0))
 		rc = -1;
@@ -525,6 +532,23 @@ publish_run(struct spoke *spoke, const struct export_policy *policy,
 	rc = publish_locked(&p, err);
 	(void)stages_enter(before);
 	buf_fini(&p.manifest);
+	(void)close(lock);
+	return rc;
+}
+
+int
+publish_withdraw(
+    struct spoke *spoke, const struct export_policy *policy, struct err *err)
+{
+	struct store_own own;
+	int lock, rc;
+
+	lock = spoke_lock(spoke->conf, "publish", PUBLISH_LOCK_MS, err);
+	if (lock < 0)
+		return -1;
+	rc = store_own_get(spoke->store, policy->name, &own, err);
+	if (rc == 0 && own.sequence != 0)
+		rc = message_drop(spoke, own.sequence, err);
 	(void)close(lock);
 	return rc;
 }

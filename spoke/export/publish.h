@@ -36,6 +36,11 @@ int publish_run(struct spoke *spoke, const struct export_policy *policy,
     struct replica *replica, struct publish_result *out_result,
     struct err *err) ERR_WUR;
 
+/* Takes the pending message out of the out box: what it says may not be meant
+ * any more. The next publish_run() puts it back, or another. */
+int publish_withdraw(struct spoke *spoke, const struct export_policy *policy,
+    struct err *err) ERR_WUR;
+
 /* What the hub's last holding, as the store has it, says of the pending
  * message. Stale: it holds something else than the message was made for, so
  * that another must be made. */

@@ -276,6 +276,31 @@ def test_deletions_of_those_who_are_there(star, source):
     assert '2 added' in spoke.do('run', 'staff', '--full').out
 
 
+def test_what_waits_is_not_sent_once_the_policy_is_another(star, source):
+    """Not even while the new one is held: it may have been made narrower."""
+    spoke = source(4)
+    before = published(spoke, star)
+    spoke.ldap.add_person(300, title='Secret')
+    spoke.do('run', 'staff', '--no-wait')
+    waiting, = spoke.box('out').names()
+    spoke.write_policies(export_extra='deny = [ "title" ]; minimum = 10;')
+    spoke.do('run', 'staff', '--no-wait', expect=3)
+    assert not spoke.box('out').names()
+    # as it was, it is what has to be said
+    spoke.write_policies()
+    said = spoke.do('run', 'staff', '--no-wait').out
+    assert spoke.box('out').names() == [waiting] and 'sent again' in said
+    # nor when the directory is not there to ask
+    spoke.write_policies(export_extra='deny = [ "title" ];')
+    spoke.ldap.stop()
+    spoke.do('run', 'staff', '--no-wait', expect=1)
+    assert not spoke.box('out').names()
+    spoke.ldap.start()
+    assert published(spoke, star)[:2] == before[:2]
+    spoke.export()
+    assert published(spoke, star)[1] == 5
+
+
 def test_a_policy_that_went(star, source):
     """What it published stays with others until the hub ends it; status
     tells of it at the source, and streams at the hub."""

@@ -14,22 +14,48 @@
 #define COLLECT_NOTE_POLICY "policy"
 #define COLLECT_NOTE_HEAD "head"
 #define COLLECT_NOTE_CONTENT "content"
+#define COLLECT_NOTE_CONF "conf"
 /* Receivers that were away longer get a full. Versions are Unix ms. */
 #define COLLECT_TOMBSTONE_MS (90 * CLOCK_DAY_MS)
 
 static int
-note_equal(struct collector *c, const char *key,
+note_is(struct replica *replica, const char *key,
     const uint8_t hash[CRYPTO_HASH_LEN], bool *out_equal, struct err *err)
 {
 	struct buf buf;
 	int rc;
 
 	buf_init(&buf, COLLECT_NOTE_MAX);
-	rc = replica_note_get(c->replica, key, &buf, err);
+	rc = replica_note_get(replica, key, &buf, err);
 	*out_equal = rc == 0 && slice_equal(buf_slice(&buf),
 				    slice_make(hash, CRYPTO_HASH_LEN));
 	buf_fini(&buf);
 	return rc;
+}
+
+static int
+note_equal(struct collector *c, const char *key,
+    const uint8_t hash[CRYPTO_HASH_LEN], bool *out_equal, struct err *err)
+{
+	return note_is(c->replica, key, hash, out_equal, err);
+}
+
+int
+collect_is_of_policy(const struct spoke_conf *conf,
+    const struct export_policy *policy, struct replica *replica, bool *out_is,
+    struct err *err)
+{
+	uint8_t hash[CRYPTO_HASH_LEN];
+
+	collect_settings_conf_hash(conf, policy, hash);
+	return note_is(replica, COLLECT_NOTE_CONF, hash, out_is, err);
+}
+
+static int
+conf_keep(struct collector *c, struct err *err)
+{
+	return replica_note_set(c->replica, COLLECT_NOTE_CONF,
+	    slice_make(c->settings.conf, CRYPTO_HASH_LEN), err);
 }
 
 int
@@ -136,7 +162,7 @@ notes_write(struct collector *c, struct slice mark, struct err *err)
 		slice_make(c->settings.policy, CRYPTO_HASH_LEN), err) < 0 ||
 	    replica_note_set(c->replica, COLLECT_NOTE_CONTENT,
 		slice_make(c->settings.content, CRYPTO_HASH_LEN), err) < 0 ||
-	    scope_pins_keep(c->scope, err) < 0 ||
+	    conf_keep(c, err) < 0 || scope_pins_keep(c->scope, err) < 0 ||
 	    collect_feeds_keep(c, err) < 0 ||
 	    hold_forget(c->replica, err) < 0 || collect_lag_keep(c, err) < 0 ||
 	    collect_contexts_keep(c, err) < 0 ||
@@ -395,7 +421,7 @@ collect_run(const struct collect_options *options, struct replica *replica,
 		is_unchanged(&c, &out_result->unchanged, err) < 0))
 		goto out;
 	if (out_result->unchanged) {
-		rc = collect_lag_over(&c, err);
+		rc = collect_lag_over(&c, err) < 0 ? -1 : conf_keep(&c, err);
 		goto out;
 	}
 	if (collect_prepare(&c, err) < 0 || collect_contexts_check(&c, err) < 0)

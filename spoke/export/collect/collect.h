@@ -51,6 +51,12 @@ struct collect_result {
 int collect_run(const struct collect_options *options, struct replica *replica,
     struct collect_result *out_result, struct err *err) ERR_WUR;
 
+/* Does the replica hold what this very policy exported, whatever the directory
+ * says now? */
+int collect_is_of_policy(const struct spoke_conf *conf,
+    const struct export_policy *policy, struct replica *replica, bool *out_is,
+    struct err *err) ERR_WUR;
+
 /* The replica of an export for a look; NULL when it has never run. */
 int collect_replica_open(const struct spoke_conf *conf,
     const struct export_policy *policy, struct replica **out_replica,

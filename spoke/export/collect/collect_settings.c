@@ -38,27 +38,28 @@ content_add(struct buf *buf, const struct export_policy *p)
 
 static void
 reasons_add(
-    struct buf *buf, const struct export_policy *p, const struct forest *forest)
+    struct buf *buf, const struct export_policy *p, const char *provenance)
 {
-	const char *provenance =
-	    dialect_provenance_attribute(forest_dialect(forest));
-
 	buf_addf(buf, "%d %d %d", p->hidden, p->disabled, (int)p->closed);
 	hash_list(buf, &p->mark, 1);
 	hash_list(buf, &p->mark_attribute, p->mark_attribute != NULL);
 	hash_list(buf, p->foreign_marks, p->foreign_mark_count);
-	hash_list(buf, &provenance, 1);
+	hash_list(buf, &provenance, provenance != NULL);
 }
 
 static void
-places_add(
-    struct buf *buf, const struct export_policy *p, const struct forest *forest)
+contexts_add(struct buf *buf, const struct forest *forest)
 {
 	for (size_t i = 0; i < forest_count(forest); i++) {
 		const char *context = forest_dn(forest, i);
 
 		hash_list(buf, &context, 1);
 	}
+}
+
+static void
+places_add(struct buf *buf, const struct export_policy *p)
+{
 	for (size_t i = 0; i < p->base_count; i++) {
 		const struct export_base *base = &p->bases[i];
 		const char *texts[] = {base->ou != NULL ? base->ou : "",
@@ -73,26 +74,52 @@ places_add(
 	}
 }
 
+static void
+head_add(struct buf *buf, const struct export_policy *p)
+{
+	hash_list(buf, &p->tag, 1);
+	hash_list(buf, p->audience, p->audience_count);
+}
+
 void
 collect_settings_hash(const struct spoke_conf *conf,
     const struct export_policy *policy, const struct forest *forest,
     struct collect_settings *out_settings)
 {
+	const char *provenance =
+	    dialect_provenance_attribute(forest_dialect(forest));
 	struct buf buf;
 
 	buf_init(&buf, SETTINGS_MAX);
 	hash_begin(&buf, conf);
 	content_add(&buf, policy);
 	crypto_sha256(buf_slice(&buf), out_settings->content);
-	reasons_add(&buf, policy, forest);
-	places_add(&buf, policy, forest);
+	reasons_add(&buf, policy, provenance);
+	contexts_add(&buf, forest);
+	places_add(&buf, policy);
 	crypto_sha256(buf_slice(&buf), out_settings->policy);
 	hash_begin(&buf, conf);
-	reasons_add(&buf, policy, forest);
+	reasons_add(&buf, policy, provenance);
 	crypto_sha256(buf_slice(&buf), out_settings->reasons);
 	buf_reset(&buf);
-	hash_list(&buf, &policy->tag, 1);
-	hash_list(&buf, policy->audience, policy->audience_count);
+	head_add(&buf, policy);
 	crypto_sha256(buf_slice(&buf), out_settings->head);
+	buf_fini(&buf);
+	collect_settings_conf_hash(conf, policy, out_settings->conf);
+}
+
+void
+collect_settings_conf_hash(const struct spoke_conf *conf,
+    const struct export_policy *policy, uint8_t out_hash[CRYPTO_HASH_LEN])
+{
+	struct buf buf;
+
+	buf_init(&buf, SETTINGS_MAX);
+	hash_begin(&buf, conf);
+	content_add(&buf, policy);
+	reasons_add(&buf, policy, conf->directory.provenance);
+	places_add(&buf, policy);
+	head_add(&buf, policy);
+	crypto_sha256(buf_slice(&buf), out_hash);
 	buf_fini(&buf);
 }

@@ -16,10 +16,15 @@ struct collect_settings {
 	/* Tag and audience: they are in the manifest, and a change of them is a
 	 * version. */
 	uint8_t head[CRYPTO_HASH_LEN];
+	/* All of these as far as the configuration alone says them. */
+	uint8_t conf[CRYPTO_HASH_LEN];
 };
 
 void collect_settings_hash(const struct spoke_conf *conf,
     const struct export_policy *policy, const struct forest *forest,
     struct collect_settings *out_settings);
+/* The last of them, for which no directory is asked. */
+void collect_settings_conf_hash(const struct spoke_conf *conf,
+    const struct export_policy *policy, uint8_t out_hash[CRYPTO_HASH_LEN]);
 
 #endif
