@@ -150,7 +150,7 @@ static int
 apply_give_up(struct apply *apply, uint64_t seq, struct err *err)
 {
 	return importdb_plan_drop(apply->db, seq, err) == 0
-		   ? moves_strand(apply->db, apply->result, err)
+		   ? moves_strand(apply->db, seq, apply->result, err)
 		   : -1;
 }
 

@@ -190,7 +190,7 @@ apply_ring(struct apply *apply, struct moves_ring *ring, struct err *err)
 	/* The others wait for it, and what else waits for them. */
 	if (importdb_need_give_up(apply->db, ring->seqs[refused], err) != 0)
 		return -1;
-	return moves_strand(apply->db, apply->result, err);
+	return moves_strand(apply->db, ring->seqs[refused], apply->result, err);
 }
 
 int

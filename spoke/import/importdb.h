@@ -215,6 +215,9 @@ struct importdb_need {
  * not in the plan. 1, 0, -1; lent until the next call. */
 int importdb_need_stuck(struct importdb *db, uint64_t after,
     struct importdb_need *out_need, struct err *err) ERR_WUR;
+/* One that waits for that change. 1, 0, -1; lent until the next call. */
+int importdb_need_waiting(struct importdb *db, uint64_t holder,
+    struct importdb_need *out_need, struct err *err) ERR_WUR;
 /* What a change waits for; seq 0: the first modification that waits. 1, 0, -1;
  * lent until the next call. */
 int importdb_need_find(struct importdb *db, uint64_t seq,

@@ -124,6 +124,20 @@ importdb_need_stuck(struct importdb *db, uint64_t after,
 }
 
 int
+importdb_need_waiting(struct importdb *db, uint64_t holder,
+    struct importdb_need *out_need, struct err *err)
+{
+	struct db_stmt *stmt;
+
+	importdb_take_back(db, IMPORTDB_LENT_NEED);
+	if (db_prepare(db->db, IMPORTDB_NEEDS "n.holder = ?1 LIMIT 1", &stmt,
+		err) != 0)
+		return -1;
+	db_bind_u64(stmt, 1, holder);
+	return importdb_need_row(db, stmt, out_need, err);
+}
+
+int
 importdb_need_find(struct importdb *db, uint64_t seq,
     struct importdb_need *out_need, struct err *err)
 {

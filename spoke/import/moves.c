@@ -33,25 +33,29 @@ moves_strand_one(struct importdb *db, const struct importdb_need *need,
 }
 
 int
-moves_strand(
-    struct importdb *db, struct import_result *out_result, struct err *err)
+moves_strand(struct importdb *db, uint64_t seq,
+    struct import_result *out_result, struct err *err)
 {
 	struct importdb_need need;
-	uint64_t after;
-	bool any;
-	int rc;
+	uint64_t *gone = mem_calloc(1, sizeof(*gone));
+	size_t count = 1;
+	int rc = 0;
 
-	/* What leaves the plan leaves others without their holder. */
-	do {
-		any = false;
-		after = 0;
-		while ((rc = importdb_need_stuck(db, after, &need, err)) > 0) {
-			after = need.row;
-			any = true;
-			if (moves_strand_one(db, &need, out_result, err) != 0)
-				return -1;
+	/* Who waits for one that leaves the plan leaves it as well. */
+	gone[0] = seq;
+	while (rc == 0 && count > 0) {
+		rc = importdb_need_waiting(db, gone[count - 1], &need, err);
+		if (rc == 0) {
+			count--;
+			continue;
 		}
-	} while (rc == 0 && any);
+		if (rc < 0)
+			break;
+		gone = mem_realloc(gone, (count + 1) * sizeof(*gone));
+		gone[count++] = need.seq;
+		rc = moves_strand_one(db, &need, out_result, err);
+	}
+	free(gone);
 	return rc;
 }
 
@@ -59,9 +63,21 @@ int
 moves_settle(
     struct importdb *db, struct import_result *out_result, struct err *err)
 {
-	return importdb_need_link(db, err) == 0
-		   ? moves_strand(db, out_result, err)
-		   : -1;
+	struct importdb_need need;
+	uint64_t after = 0;
+	uint64_t seq;
+	int rc = importdb_need_link(db, err);
+
+	if (rc != 0)
+		return -1;
+	while ((rc = importdb_need_stuck(db, after, &need, err)) > 0) {
+		after = need.row;
+		seq = need.seq;
+		if (moves_strand_one(db, &need, out_result, err) != 0 ||
+		    moves_strand(db, seq, out_result, err) != 0)
+			return -1;
+	}
+	return rc;
 }
 
 /* --- rings --- */

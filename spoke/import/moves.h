@@ -26,9 +26,9 @@
 int moves_settle(struct importdb *db, struct import_result *out_result,
     struct err *err) ERR_WUR;
 
-/* The same when a change was refused and taken out of the plan. */
-int moves_strand(struct importdb *db, struct import_result *out_result,
-    struct err *err) ERR_WUR;
+/* The same for what waits for a change that was refused, and left the plan. */
+int moves_strand(struct importdb *db, uint64_t seq,
+    struct import_result *out_result, struct err *err) ERR_WUR;
 
 /* Changes of the plan: each waits for the next one, the last for the first,
  * whose contact holds the address. */

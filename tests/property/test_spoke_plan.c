@@ -158,7 +158,7 @@ run_change(struct run *run, const struct importdb_change *change)
 	if (run->refuse > 0 && rnd(run->refuse) == 0 &&
 	    change->op != IMPORTDB_RENAME) {
 		ok(importdb_plan_drop(run->db, seq, &err), &err);
-		ok(moves_strand(run->db, &result, &err), &err);
+		ok(moves_strand(run->db, seq, &result, &err), &err);
 		return true;
 	}
 	apply_change(change);
