@@ -206,7 +206,9 @@ def test_a_server_that_is_behind_is_not_believed(pair, tmp_path):
     assert 'believed now' in reader.log
 
 
-def test_a_server_that_is_behind_again_is_waited_for_again(pair, tmp_path):
+@pytest.mark.parametrize('then', ['nothing new', 'held'])
+def test_a_server_that_is_behind_again_is_waited_for_again(
+        pair, tmp_path, then):
     """It was behind once, and the other one was read since: that is over."""
     first, second = pair
     reader = Reader(tmp_path, first, uris(first.uri, second.uri))
@@ -218,7 +220,12 @@ def test_a_server_that_is_behind_again_is_waited_for_again(pair, tmp_path):
     first.stop()
     assert 'behind' in reader.read(expect=1)
     first.start()
-    assert reader.read()['unchanged'], reader.log
+    if then == 'held':
+        reader.policy(ou(first), more='minimum = 100;')
+        assert 'minimum' in reader.read('full', expect=1)
+        reader.policy(ou(first))
+    else:
+        assert reader.read()['unchanged'], reader.log
     reader.now += 4 * 3600 * 1000
     first.stop()
     said = reader.read(expect=1)

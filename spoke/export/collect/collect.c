@@ -368,7 +368,9 @@ refusal_keep(struct collector *c, struct err *err)
 
 	if ((c->hold.guards != 0 && collect_hold_keep(c, &own) < 0) ||
 	    collect_witness_doubt_keep(c, &own) < 0 ||
-	    (c->behind_since != 0 && collect_lag_hold(c, &own) < 0))
+	    (c->behind_since != 0 && collect_lag_hold(c, &own) < 0) ||
+	    (c->behind_since == 0 && c->forest != NULL &&
+		!c->options->count_only && collect_lag_over(c, &own) < 0))
 		(void)err_prepend(
 		    err, "cannot keep what is held: %s", own.message);
 }

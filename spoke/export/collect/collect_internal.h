@@ -153,8 +153,8 @@ void collect_lag_tell(const struct collector *c, struct err *err);
 /* Keeps c->reach, and that no server is behind; what it stands for is
  * committed. */
 int collect_lag_keep(struct collector *c, struct err *err) ERR_WUR;
-/* Nothing was written since the last reading, so nothing is read: keeps that no
- * server is behind, or the next one that is would be believed the sooner. */
+/* Nothing is taken in, for another reason than that a server is behind: keeps
+ * that none is, or the next one would be believed the sooner. */
 int collect_lag_over(struct collector *c, struct err *err) ERR_WUR;
 /* Keeps since when a server is behind. */
 int collect_lag_hold(struct collector *c, struct err *err) ERR_WUR;
