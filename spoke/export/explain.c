@@ -26,6 +26,7 @@ struct explainer {
 	size_t told_count;
 	struct buf out; /* JSON: each entry and policy */
 	bool any;
+	bool silent; /* a policy cannot be asked */
 };
 
 struct verdict {
@@ -290,6 +291,29 @@ forest_explain(struct explainer *x, const char *filter, struct err *err)
 	return rc == 0 ? catalogue_explain(x, &options, err) : rc;
 }
 
+/* A mistake in one policy keeps no other from answering. */
+static int
+policy_explain(struct explainer *x, const struct spoke_conf *conf,
+    const struct export_policy *policy, struct forest *forest,
+    const char *filter, struct err *err)
+{
+	struct err cause = {0};
+	int rc = inquiry_open(&x->inquiry, conf, policy, forest, &cause);
+
+	if (rc == 0) {
+		rc = forest_explain(x, filter, err);
+	} else if (cause.class == ERR_CONFIG) {
+		log_err(
+		    &cause, "no answer of a policy policy=%s", policy->name);
+		x->silent |= policy->enabled;
+		rc = 0;
+	} else {
+		*err = cause;
+	}
+	inquiry_close(&x->inquiry);
+	return rc;
+}
+
 static int
 address_explain(struct explainer *x, const struct spoke_conf *conf,
     struct slice mail, struct err *err)
@@ -303,13 +327,9 @@ address_explain(struct explainer *x, const struct spoke_conf *conf,
 		goto out;
 	dialect_mail_filter(forest_dialect(forest), mail, &filter);
 	rc = buf_check(&filter, "address", err);
-	for (size_t i = 0; rc == 0 && i < conf->export_count; i++) {
-		rc = inquiry_open(
-		    &x->inquiry, conf, &conf->exports[i], forest, err);
-		if (rc == 0)
-			rc = forest_explain(x, buf_cstr(&filter), err);
-		inquiry_close(&x->inquiry);
-	}
+	for (size_t i = 0; rc == 0 && i < conf->export_count; i++)
+		rc = policy_explain(
+		    x, conf, &conf->exports[i], forest, buf_cstr(&filter), err);
 out:
 	buf_fini(&filter);
 	forest_close(forest);
@@ -360,12 +380,12 @@ explain_address(const struct spoke_conf *conf, const char *address,
 		(void)printf("[%s]\n", buf_cstr(&x.out));
 	else if (x.any)
 		told_print(&x);
-	else
+	else if (!x.silent)
 		(void)fprintf(stderr,
 		    "galspoke: no entry of the directory has the address %s, "
 		    "or the account may not see it\n",
 		    address);
-	if (err.class == ERR_NONE && x.any)
+	if (err.class == ERR_NONE && x.any && !x.silent)
 		code = EXIT_DONE;
 	arena_free(x.arena);
 	for (size_t i = 0; i < x.told_count; i++) {

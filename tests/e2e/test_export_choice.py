@@ -287,6 +287,13 @@ def test_one_reason_each(north):
     assert 'from finds nothing' in north.do('count', 'none').out
     assert 'no entry' in north.do('explain', 'who@north.example',
                                   expect=1).text
+    # One that cannot be asked keeps no other from answering.
+    with open(north.directory + '/policies.d/none.conf', 'w') as out:
+        out.write('export: ( { name = "none"; from = ( { ou = '
+                  '"OU=Stuff,%s"; } ); } );\n' % d.base)
+    said = north.do('explain', fine, expect=1)
+    assert ': exported\n    by OU ' + d.staff in said.out
+    assert 'policy=none' in said.err and 'correct ou' in said.err
     north.do('explain', 'nonsense', expect=2)
     north.do('count', 'nothing', expect=2)
 
