@@ -1,4 +1,5 @@
 #include "common/base/clock.h"
+#include "common/ldap/dn.h"
 #include "common/wire/limits.h"
 #include "spoke/check_internal.h"
 #include "spoke/export/collect/collect.h"
@@ -26,25 +27,78 @@ entry_count(void *arg, const struct scope_hit *hit,
 	return *count == CHECK_SAMPLE;
 }
 
+/* What a policy that is off would meet harms nobody yet. */
+static enum check_grade
+graded(const struct export_policy *p, enum check_grade grade)
+{
+	return !p->enabled && grade == CHECK_WARNING ? CHECK_FINE : grade;
+}
+
+/* Followed by its id, under a name that the policy does not have. */
+static void
+check_name(struct directory *d, const struct export_policy *p, const char *name,
+    const char *dn)
+{
+	struct err ignored = {0};
+	struct id id;
+
+	if (dn == NULL || dn_equal(name, dn) ||
+	    dialect_id_parse(d->dialect, name, &id, &ignored) == 0)
+		return;
+	check_say(d->check, graded(p, CHECK_WARNING), p->name,
+	    "%s is %s now, and is followed: write that into from, for nobody "
+	    "would find it by the old name without the state directory",
+	    name, dn);
+}
+
+/* Nothing was found: as well as can be told why. */
+static void
+check_nothing(struct directory *d, const struct export_policy *p,
+    const struct export_base *base, const char *dn)
+{
+	const char *off = p->enabled ? "" : "off; ";
+	char text[1024];
+
+	(void)scope_text(base, text, sizeof(text));
+	if (base->object != NULL && dn == NULL)
+		check_say(d->check, graded(p, CHECK_WARNING), p->name,
+		    "%s%s does not exist (any more), or the account may not "
+		    "see it: correct object in from; if another one was made "
+		    "under its name and is meant, run once with --allow-empty",
+		    off, text);
+	else if (base->search != NULL && strchr(base->search, '=') != NULL)
+		check_say(d->check, graded(p, CHECK_WARNING), p->name,
+		    "%s%s finds nobody: search looks at names and mail "
+		    "addresses; for another attribute write filter = \"(%s)\"",
+		    off, text, base->search);
+	else
+		check_say(d->check, graded(p, CHECK_WARNING), p->name,
+		    "%s%s holds nothing that could be exported, or the account "
+		    "may not see it",
+		    off, text);
+}
+
 /* One entry of `from`: what the account sees there, at most CHECK_SAMPLE. */
 static void
 check_from(struct directory *d, const struct export_policy *p,
     struct scope *scope, size_t index)
 {
 	static const char *const none[] = {"1.1", NULL};
+	const struct export_base *base = &p->bases[index];
+	const char *dn = scope_place_dn(scope, index);
 	struct err err = {0};
 	unsigned count = 0;
 	char text[1024];
 
-	(void)scope_text(&p->bases[index], text, sizeof(text));
+	(void)scope_text(base, text, sizeof(text));
+	if (base->ou != NULL || base->object != NULL)
+		check_name(
+		    d, p, base->ou != NULL ? base->ou : base->object, dn);
 	if (scope_read(scope, index, none, entry_count, &count, &err) < 0)
 		check_say(d->check, CHECK_PROBLEM, p->name,
 		    "cannot read %s: %s", text, err.message);
 	else if (count == 0)
-		check_say(d->check, CHECK_WARNING, p->name,
-		    "%s holds nothing that could be exported, or the account "
-		    "may not see it",
-		    text);
+		check_nothing(d, p, base, dn);
 	else
 		check_say(d->check, CHECK_FINE, p->name, "%s: %u%s candidates",
 		    text, count, count == CHECK_SAMPLE ? " or more" : "");

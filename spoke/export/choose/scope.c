@@ -412,6 +412,12 @@ scope_read_ids(struct scope *s, const struct id *ids, size_t count,
 	return rc < 0 ? -1 : 0;
 }
 
+const char *
+scope_place_dn(const struct scope *s, size_t from)
+{
+	return s->list[from].place.dn;
+}
+
 int
 scope_read_any(struct scope *s, const struct id *ids, size_t count,
     const char *const *attributes, scope_fn *fn, void *arg, struct err *err)

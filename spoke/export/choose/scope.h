@@ -58,6 +58,9 @@ int scope_pins_keep(struct scope *scope, struct err *err) ERR_WUR;
  * was renamed meanwhile let out what it leaves out, and nobody was found in it
  * any more. Class temporary, naming it. */
 int scope_places_check(struct scope *scope, struct err *err) ERR_WUR;
+/* The DN at which the OU or object of entry `from` is now; NULL: it is not
+ * there, or it is a search. */
+const char *scope_place_dn(const struct scope *scope, size_t from);
 /* Single objects that are not there (any more). */
 size_t scope_missing(const struct scope *scope);
 
