@@ -1,6 +1,7 @@
 #include "spoke/wait.h"
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/ldap/feed.h"
 #include "spoke/export/shape/named.h"
@@ -68,6 +69,14 @@ watches_open(const struct spoke_conf *conf, struct forest *forest,
 		if (dialect_mark(w->context->session, w->context->dialect,
 			&w->mark, err) < 0)
 			return -1;
+		if (w->mark.len == 0)
+			log_warn("settle does nothing here, runs keep to "
+				 "schedule: the server shows nothing that "
+				 "changes would move; on OpenLDAP load the "
+				 "overlay syncprov and let the account read "
+				 "contextCSN server=%s context=%s",
+			    session_uri(w->context->session),
+			    log_text(slice_str(w->context->dn)));
 	}
 	return 0;
 }

@@ -35,6 +35,19 @@ def test_changes_are_followed_at_once(star, clean, openldap, kind):
         assert spoke.stop() == 0, spoke.log_text()[-2000:]
 
 
+def test_a_server_that_tells_of_no_changes(star, slapd_factory):
+    """OpenLDAP without syncprov: settle is of no use, and that is said."""
+    server = slapd_factory('still', access='access to attrs=contextCSN by * '
+                                           'none\n')
+    east = star.join('east', server, export_extra=FOLLOW % '1s')
+    east.serve()
+
+    def told():
+        assert 'settle does nothing here' in east.log_text()
+        assert server.base in east.log_text()
+    star.eventually(told)
+
+
 def published(star, count):
     rows = star.hub.json('streams')['streams']
     assert [row['count'] for row in rows] == [count], rows
