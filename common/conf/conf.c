@@ -384,18 +384,19 @@ load_text(struct load *load, const char *text, const struct conf_table *table,
     void *out_struct, struct err *err)
 {
 	config_t config;
+	const char *why;
 	int rc = -1;
 
 	config_init(&config);
 	if (config_read_string(&config, text) != CONFIG_TRUE) {
-		err_set(err, ERR_CONFIG,
-		    "%s:%d: %s; check quotes, brackets "
-		    "and the ; at the end of the line "
-		    "before",
-		    load->path, config_error_line(&config),
-		    config_error_text(&config) == NULL
-			? "cannot be parsed"
-			: config_error_text(&config));
+		why = config_error_text(&config);
+		err_set(err, ERR_CONFIG, "%s:%d: %s; %s", load->path,
+		    config_error_line(&config),
+		    why == NULL ? "cannot be parsed" : why,
+		    why != NULL && strncmp(why, "duplicate", 9) == 0
+			? "what this line sets was set before: take one away"
+			: "check quotes, brackets and the ; at the end of the "
+			  "line before");
 		goto out;
 	}
 	rc = load_group(

@@ -238,8 +238,8 @@ test_keys(void **state)
 	    "/etc/shop.conf:3: key \"ou\": is missing from item; add this "
 	    "string");
 	refused("name = \"x\";\nname = \"y\";\n",
-	    "/etc/shop.conf:2: duplicate setting name; check quotes, brackets "
-	    "and the ; at the end of the line before");
+	    "/etc/shop.conf:2: duplicate setting name; what this line sets was "
+	    "set before: take one away");
 	refused("name = \"x\n",
 	    "/etc/shop.conf:2: syntax error; check quotes, brackets and the ; "
 	    "at the end of the line before");
