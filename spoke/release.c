@@ -87,6 +87,32 @@ head_tell(struct release *r, const char *name)
 	    (unsigned long long)r->gone, r->gone > 0 ? ":" : "");
 }
 
+/* The settings that hold it; the text of the run has the numbers. */
+static void
+guards_tell(struct release *r)
+{
+	static const struct {
+		unsigned guard;
+		const char *text;
+	} known[] = {{HOLD_MINIMUM, "minimum"}, {HOLD_ERRORS, "max_errors"},
+	    {HOLD_DELETIONS, "max_delete_percent, max_delete_count"},
+	    {HOLD_MEMBERS, "a list of members that cannot be believed"},
+	    {HOLD_CLEARED, "max_clear_percent, max_clear_count"},
+	    {HOLD_THERE, "deletions that cannot be believed"}};
+	bool any = false;
+
+	if (r->options->json)
+		return;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if ((r->hold.guards & known[i].guard) == 0)
+			continue;
+		buf_addf(
+		    &r->out, "%s%s", any ? "; " : "  held by ", known[i].text);
+		any = true;
+	}
+	buf_add_byte(&r->out, '\n');
+}
+
 /* Attributes that objects would lose. */
 static void
 cleared_tell(struct release *r)
@@ -142,6 +168,7 @@ hold_tell(struct release *r, const char *name, struct err *err)
 		buf_addf(&r->out, "  and %llu more\n",
 		    (unsigned long long)(r->gone - r->hold.gone.count));
 	cleared_tell(r);
+	guards_tell(r);
 	return 0;
 }
 

@@ -109,6 +109,7 @@ def test_minimum(star, source):
     assert published(spoke, star) == before
     said = spoke.do('release', 'staff').out
     assert '9 objects instead of 12; 3 would be deleted' in said, said
+    assert 'held by minimum\n' in said, said
     spoke.export()
     assert published(spoke, star)[1] == 9
     spoke.ldap.delete(people(spoke)[0])
