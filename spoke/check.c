@@ -95,6 +95,22 @@ check_identity(struct check *c)
 	}
 }
 
+/* Targets leave out every address outside these. */
+static void
+check_domains(struct check *c, const struct registry_member *me)
+{
+	struct buf list;
+
+	buf_init(&list, 4096);
+	for (size_t i = 0; i < me->domain_count && list.len < 512; i++)
+		buf_addf(&list, "%s%s", i == 0 ? "" : ", ", me->domains[i]);
+	check_say(c, CHECK_FINE, "registry",
+	    "version %llu, %zu members, %zu domains allotted: %.512s",
+	    (unsigned long long)c->spoke.registry->version,
+	    c->spoke.registry->member_count, me->domain_count, buf_cstr(&list));
+	buf_fini(&list);
+}
+
 /* The registry's domains of this member are what targets will accept. */
 static void
 check_registry(struct check *c)
@@ -128,10 +144,7 @@ check_registry(struct check *c)
 		    "be imported anywhere; galhub allot %s --domains ...",
 		    me->name);
 	else
-		check_say(c, CHECK_FINE, "registry",
-		    "version %llu, %zu members, %zu domains allotted",
-		    (unsigned long long)c->spoke.registry->version,
-		    c->spoke.registry->member_count, me->domain_count);
+		check_domains(c, me);
 }
 
 #define CHECK_HUB                                                              \

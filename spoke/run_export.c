@@ -33,6 +33,8 @@ collect(struct exporter *x, struct err *err)
 	    .now_ms = clock_now_ms()};
 	struct store_own own;
 
+	if (s->registry != NULL)
+		options.me = registry_find(s->registry, s->identity.member);
 	if (store_own_get(s->store, x->policy->name, &own, err) < 0)
 		return -1;
 	options.hub_version = own.hub_version;
@@ -117,6 +119,9 @@ text_excluded(struct exporter *x)
 	const struct shape_counts *c = &x->collect.counts;
 	struct buf *text = &x->run->text;
 	struct buf *json = &x->run->json;
+	const char *first = x->collect.whole
+				? "; left out: "
+				: "; left out of those that were touched: ";
 	bool any = false;
 
 	buf_add_str(json, ",\"excluded\":{");
@@ -128,7 +133,7 @@ text_excluded(struct exporter *x)
 		    shape_reason_key((enum shape_reason)r), n);
 		if (n == 0)
 			continue;
-		buf_addf(text, "%s%llu %s", any ? ", " : "; left out: ", n,
+		buf_addf(text, "%s%llu %s", any ? ", " : first, n,
 		    shape_reason_text((enum shape_reason)r));
 		any = true;
 	}
@@ -201,13 +206,19 @@ summary(struct exporter *x)
 	buf_addf(json,
 	    ",\"kind\":\"export\",\"objects\":%llu,\"version\":%llu,"
 	    "\"added\":%llu,\"modified\":%llu,\"deleted\":%llu,"
-	    "\"unchanged\":%llu,\"read\":%s,\"whole\":%s,\"feed\":\"%s\"",
+	    "\"unchanged\":%llu,\"outside\":%llu,\"read\":%s,\"whole\":%s,"
+	    "\"feed\":\"%s\"",
 	    (unsigned long long)p->count, (unsigned long long)p->version,
 	    (unsigned long long)c->added, (unsigned long long)c->modified,
 	    (unsigned long long)c->deleted, (unsigned long long)same,
+	    (unsigned long long)x->collect.outside,
 	    x->collect.unchanged ? "false" : "true",
 	    x->collect.whole ? "true" : "false",
 	    feed_kind_name(x->collect.unchanged ? FEED_FULL : x->collect.feed));
+	if (x->collect.outside > 0)
+		buf_addf(text,
+		    "; %llu outside our mail domains, which nobody imports",
+		    (unsigned long long)x->collect.outside);
 	text_excluded(x);
 	text_passed_over(x);
 	buf_addf(text, "; %s", publish_state_name(p->state));

@@ -6,6 +6,7 @@
 #include "spoke/address.h"
 #include "spoke/export/collect/collect.h"
 #include "spoke/export/choose/scope.h"
+#include "spoke/spoke.h"
 
 #define COUNT_OUT_MAX (4 * 1024 * 1024)
 /* All kinds that are usual fit a line of 80. */
@@ -38,17 +39,17 @@ remark(void *arg, const struct shape_case *c)
 
 static void
 count_json(const struct collect_result *r, const char *name,
-    struct remarks *remarks, struct buf *out)
+    const struct replica_state *now, struct remarks *remarks, struct buf *out)
 {
 	buf_add_str(out, "{\"policy\":");
 	buf_add_json(out, slice_str(name));
 	buf_addf(out,
-	    ",\"objects\":%llu,\"along\":%llu,\"untold_managers\":%llu,"
-	    "\"missing\":%llu,"
-	    "\"referrals\":%llu,"
-	    "\"refused_filters\":%llu,\"kinds\":{",
+	    ",\"objects\":%llu,\"before\":%llu,\"along\":%llu,"
+	    "\"outside\":%llu,\"untold_managers\":%llu,\"missing\":%llu,"
+	    "\"referrals\":%llu,\"refused_filters\":%llu,\"kinds\":{",
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED],
-	    (unsigned long long)r->along, (unsigned long long)r->untold,
+	    (unsigned long long)now->count, (unsigned long long)r->along,
+	    (unsigned long long)r->outside, (unsigned long long)r->untold,
 	    (unsigned long long)r->missing, (unsigned long long)r->referrals,
 	    (unsigned long long)r->refused);
 	for (int k = 0; k < SHAPE_KIND_COUNT; k++) {
@@ -132,7 +133,7 @@ count_all(const struct shape_counts *counts)
 
 static void
 count_text(const struct collect_result *r, const char *name,
-    struct remarks *remarks, struct buf *out)
+    const struct replica_state *now, struct remarks *remarks, struct buf *out)
 {
 	if (count_all(&r->counts) > 0)
 		count_table(&r->counts, out);
@@ -152,6 +153,13 @@ count_text(const struct collect_result *r, const char *name,
 		    "refuses\n",
 		    (unsigned long long)r->refused);
 	count_text_remarks(r, remarks, out);
+	if (r->outside > 0)
+		buf_addf(out,
+		    "%llu have an address outside our mail domains, and nobody "
+		    "imports them\n"
+		    "(galspoke check shows the domains, galhub allot adds "
+		    "one)\n",
+		    (unsigned long long)r->outside);
 	if (r->along > 0)
 		buf_addf(out,
 		    "%llu of them would go along as managers of others\n",
@@ -161,8 +169,12 @@ count_text(const struct collect_result *r, const char *name,
 		    "%llu managers would not go out, and nobody be told of "
 		    "them\n",
 		    (unsigned long long)r->untold);
-	buf_addf(out, "%s would export %llu objects\n", name,
+	buf_addf(out, "%s would export %llu objects", name,
 	    (unsigned long long)r->counts.reasons[SHAPE_EXPORTED]);
+	if (now->version != 0)
+		buf_addf(out, "; the last run left %llu",
+		    (unsigned long long)now->count);
+	buf_add_byte(out, '\n');
 }
 
 int
@@ -176,7 +188,9 @@ count_policy(const struct spoke_conf *conf, const char *name, bool json)
 	struct remarks remarks = {.json = json};
 	struct collect_result result;
 	struct replica *replica = NULL;
-	struct err err = {0};
+	struct replica_state now = {.version = 0};
+	struct spoke spoke = {.conf = NULL};
+	struct err err = {0}, ignored = {0};
 	struct buf out;
 	int code = EXIT_FAILED;
 
@@ -188,15 +202,21 @@ count_policy(const struct spoke_conf *conf, const char *name, bool json)
 		return EXIT_USAGE;
 	}
 	options.note_arg = &remarks;
+	/* Before it joined, a spoke has no domains. */
+	if (spoke_open(conf, &spoke, &ignored) == 0 && spoke.registry != NULL)
+		options.me =
+		    registry_find(spoke.registry, spoke.identity.member);
 	buf_init(&out, COUNT_OUT_MAX);
 	buf_init(&remarks.out, COUNT_OUT_MAX / 2);
 	if (collect_replica_open(conf, options.policy, &replica, &err) < 0 ||
 	    collect_run(&options, replica, &result, &err) < 0)
 		goto out;
+	if (replica != NULL)
+		replica_state(replica, &now);
 	if (json)
-		count_json(&result, options.policy->name, &remarks, &out);
+		count_json(&result, options.policy->name, &now, &remarks, &out);
 	else
-		count_text(&result, options.policy->name, &remarks, &out);
+		count_text(&result, options.policy->name, &now, &remarks, &out);
 	(void)fputs(buf_cstr(&out), stdout);
 	code = EXIT_DONE;
 out:
@@ -205,5 +225,6 @@ out:
 	buf_fini(&remarks.out);
 	buf_fini(&out);
 	replica_close(replica);
+	spoke_close(&spoke);
 	return code;
 }

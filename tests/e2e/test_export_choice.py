@@ -298,6 +298,20 @@ def test_one_reason_each(north):
     north.do('count', 'nothing', expect=2)
 
 
+def test_who_is_left_out_counts_once(star, clean):
+    d = clean['north']
+    d.populate(6)
+    north = star.join('north', d)
+    assert north.json('run', 'staff')['objects'] == 6
+    for dn in sorted(d.search(d.staff, '(mail=*)', ['1.1']))[:2]:
+        d.modify(dn, msExchHideFromAddressLists='TRUE')
+    said = north.json('count', 'staff')
+    assert (said['objects'], said['before']) == (4, 6)
+    assert '4 objects; the last run left 6' in north.do('count', 'staff').out
+    said = north.json('run', 'staff', '--full')
+    assert (said['deleted'], said['excluded']['hidden']) == (2, 2), said
+
+
 def test_openldap(star, openldap):
     d = openldap
     d.populate(6)

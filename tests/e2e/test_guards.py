@@ -51,7 +51,13 @@ def test_addresses_outside_the_members_domains_are_left_out(star, pair):
     north.ldap.add_person(51, cn='Half Boss', mail='half@north.example',
                           proxyAddresses=['SMTP:half@north.example',
                                           'smtp:boss@headquarters.example'])
+    assert north.json('count', 'staff')['outside'] == 1
     star.sync()
+    run = north.json('run', 'staff', '--full')
+    assert run['outside'] == 1, run
+    check = [row['text'] for row in north.json('check')
+             if row['what'] == 'registry']
+    assert 'domains allotted: north.example' in check[0], check
     rows = south.contacts()
     assert 'ceo@headquarters.example' not in rows
     for row in rows.values():

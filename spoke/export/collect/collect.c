@@ -255,6 +255,7 @@ intake_fill(struct collector *c, uint64_t *entries, struct err *err)
 		c->nameless = 0;
 		c->result->found = 0;
 		c->result->along = 0;
+		c->result->outside = 0;
 		if (replica_intake_begin(
 			c->replica, REPLICA_FULL, &c->intake, err) < 0)
 			return -1;

@@ -10,6 +10,7 @@
 
 #include "common/ldap/feed.h"
 #include "common/replica/replica.h"
+#include "common/wire/registry.h"
 #include "spoke/export/shape/shape.h"
 
 struct collect_options {
@@ -24,6 +25,8 @@ struct collect_options {
 	uint64_t hub_version;
 	const uint8_t *hub_root;
 	int64_t now_ms;
+	/* Ourselves, whose mail domains targets look at; NULL: not known. */
+	const struct registry_member *me;
 	/* Told of every exported object of which something is worth saying;
 	 * NULL: the log is. */
 	void (*note)(void *arg, const struct shape_case *c);
@@ -38,6 +41,7 @@ struct collect_result {
 	struct replica_changes changes;
 	struct shape_counts counts;
 	uint64_t found;     /* entries that searches gave, repeated ones too */
+	uint64_t outside;   /* exported, under addresses nobody will import */
 	uint64_t along;     /* exported only as managers of others */
 	uint64_t untold;    /* managers who are not: nobody is told of them */
 	uint64_t missing;   /* single objects that do not exist */

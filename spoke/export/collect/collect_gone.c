@@ -60,9 +60,23 @@ groups_confirm(struct collector *c, struct err *err)
 	return scope_expand_again(c->scope, err) < 0 ? -1 : 1;
 }
 
+/* Whoever is left out was counted when the reading found him. */
+static void
+left_out_uncount(struct shape_counts *counts, const struct shape_counts *before)
+{
+	for (int r = 0; r < SHAPE_REASON_COUNT; r++) {
+		if (r == SHAPE_EXPORTED || r == SHAPE_ERROR)
+			continue;
+		counts->reasons[r] = before->reasons[r];
+		for (int k = 0; k < SHAPE_KIND_COUNT; k++)
+			counts->kinds[k][r] = before->kinds[k][r];
+	}
+}
+
 int
 collect_gone_confirm(struct collector *c, struct err *err)
 {
+	const struct shape_counts before = c->result->counts;
 	struct idlist gone = {.list = NULL};
 	struct replica_changes changes;
 	int rc;
@@ -77,6 +91,7 @@ collect_gone_confirm(struct collector *c, struct err *err)
 		rc = replica_intake_gone(c->intake, gone_add, &gone, err);
 	if (rc == 0)
 		rc = idlist_take(c, gone.list, gone.count, err);
+	left_out_uncount(&c->result->counts, &before);
 	idlist_fini(&gone);
 	return rc;
 }

@@ -164,6 +164,9 @@ object_take(struct collector *c, const struct id *id,
 	shape_count(counts, kind, SHAPE_EXPORTED);
 	notes_take(c, question);
 	c->result->along += along;
+	c->result->outside += c->options->me != NULL &&
+			      !registry_domain_allotted(c->options->me,
+				  object_first(&question->object, "mail"));
 	collect_feeds_seen(c->feeds, id);
 	return c->intake != NULL ? 0
 				 : idset_put(c->seen, id, SEEN_COUNTED, err);
