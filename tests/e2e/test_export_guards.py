@@ -78,6 +78,20 @@ def test_a_release_is_for_one_version(star, source, feed):
     spoke.do('run', 'staff', expect=3)
 
 
+@pytest.mark.parametrize('percent,count', [(50, 2), (10, 10)])
+def test_both_thresholds_are_to_be_passed(star, source, percent, count):
+    """Neither many of very many, nor a great part of a few."""
+    spoke = source(20, 'max_delete_percent = %d; max_delete_count = %d;' % (
+        percent, count))
+    for dn in people(spoke)[:5]:
+        spoke.ldap.delete(dn)
+    assert '5 deleted' in spoke.export().out
+    for dn in people(spoke)[:11]:
+        spoke.ldap.delete(dn)
+    said = spoke.do('run', 'staff', expect=3).text
+    assert '11 of 15' in said, said
+
+
 def test_what_comes_back_is_held_no_more(star, source):
     spoke = source(20, FEW % 'auto')
     before = published(spoke, star)
