@@ -472,6 +472,7 @@ def test_delegation(clean, tmp_path):
     _, shared = account(d, 3, msExchMasterAccountSid=self_sid,
                         msExchRecipientTypeDetails='4',
                         userAccountControl='546')
+    _, gone = account(d, 4, userAccountControl='546')
     group = d.add_group('Rights', 'rights@north.example')
     d.modify(group, groupType='-2147483640')
     d.add_group('List', 'list@north.example')
@@ -489,7 +490,7 @@ def test_delegation(clean, tmp_path):
         'msExchRecipientDisplayType'] == [b'0']
     source.policy('delegation = true;')
     assert carried() == {
-        mail: sids[mailbox], linked: [master], shared: None,
+        mail: sids[mailbox], linked: [master], shared: None, gone: None,
         'rights@north.example': sids[group], 'list@north.example': None,
         'ext@other.example': None}
     assert source.read('full')[mail]['attributes'][

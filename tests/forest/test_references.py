@@ -210,7 +210,11 @@ def test_who_hides_does_not_come_along(anywhere):
         d.modify(boss, **change)
         s = c.same()
         assert s.everyone() == ['First', 'Resident'], change
-        assert counted(c)['untold_managers'] == 1
+        said = counted(c)
+        assert said['untold_managers'] == 1
+        # nobody chose him: he is no candidate who was left out
+        users = said['kinds']['user']
+        assert sum(users.values()) == users['exported'] == 2, users
         assert s.manager('First') is None
         # a whole reading finds the same
         assert c.read('full')['modified'] == 0
