@@ -505,6 +505,31 @@ def test_active_directory_hides_a_place(clean, tmp_path, feed):
     assert (seen['count'], seen['deleted']) == (7, 0)
 
 
+@pytest.mark.parametrize('feed', ['dirsync', 'full'])
+def test_active_directory_shows_nothing_of_some(clean, tmp_path, feed):
+    """Of one place no property, but what others may read of everybody: nor
+    the stamps that would tell that nobody wrote to these."""
+    forest = clean['west']
+    forest.populate(8)
+    other = elsewhere(forest, 50, 51, 52)
+    for number in (60, 61):
+        hidden = forest.add_person(number, msExchHideFromAddressLists='TRUE')
+    name = hidden.split(',')[0]
+    forest.rename(hidden, name, other)
+    reader, first = reading(tmp_path, forest, feed=feed)
+    assert first['count'] == 11
+    before = forest.access(other)
+    forest.grant(other, '(D;CI;RP;;;%s)' % forest.sid_of(forest.service_dn))
+    try:
+        reader.refused('hidden from address lists', 'nobody wrote to the '
+                       'entry')
+        forest.delete('%s,%s' % (name, other))
+        reader.refused('mailNickname would be lost by 3 of 11 objects')
+    finally:
+        forest.set_access(other, before)
+    assert reader.read('full')['root'] == first['root']
+
+
 def test_active_directory_denies_it_of_each(denied, tmp_path):
     """Then each entry is written to, and only that all lost it is odd."""
     forest = denied.forest

@@ -209,13 +209,14 @@ probe_look(void *arg, const struct scope_hit *none,
     const struct search_entry *entry, struct err *err)
 {
 	struct probe *p = arg;
-	enum stamp_answer answer =
-	    forest_written(p->c->forest, entry, buf_slice(&p->mark));
+	int unwritten =
+	    collect_is_unwritten(p->c, entry, buf_slice(&p->mark), err);
 	struct err cause = {0};
 	struct id id;
 
 	(void)none;
-	(void)err;
+	if (unwritten < 0)
+		return -1;
 	if (dialect_entry_id(p->c->dialect, entry, &id, &cause) < 0)
 		return 0;
 	for (size_t i = 0; i < p->count; i++) {
@@ -229,10 +230,10 @@ probe_look(void *arg, const struct scope_hit *none,
 			pair->row->lost = 0;
 			continue;
 		}
-		if (pair->holder && answer == STAMP_BEFORE &&
+		if (pair->holder && unwritten > 0 &&
 		    lacks(p, entry, pair->row->name, &gone) < 0)
 			return -1;
-		pair->row->unwritten += gone && answer == STAMP_BEFORE;
+		pair->row->unwritten += gone && unwritten > 0;
 	}
 	return 0;
 }

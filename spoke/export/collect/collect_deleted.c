@@ -249,13 +249,14 @@ entry_look(void *arg, const struct search_entry *entry, struct err *err)
 		return -1;
 	if (missed == MISSED_NOT)
 		return 0;
-	if ((missed == MISSED_IN_PLACE || c->result->whole) &&
-	    forest_written(c->forest, entry, buf_slice(&look->mark)) ==
-		STAMP_BEFORE) {
+	if (missed == MISSED_IN_PLACE || c->result->whole)
+		rc =
+		    collect_is_unwritten(c, entry, buf_slice(&look->mark), err);
+	if (rc > 0) {
 		d->there++;
 		if (d->dn == NULL)
 			d->dn = mem_strdup(entry->dn);
-	} else if (!c->result->whole && !d->suspect) {
+	} else if (rc == 0 && !c->result->whole && !d->suspect) {
 		rc = is_bare_beside(c, entry->dn, err);
 		d->suspect = rc > 0;
 	}

@@ -82,7 +82,8 @@ struct collector {
 	struct buf reach;      /* to be kept; empty: what is kept stays */
 	bool deleted;          /* something that was taken in was deleted */
 	struct collect_witnesses witnesses;
-	struct cleared *cleared; /* NULL: nothing to compare with */
+	bool stamps_asked, stamps_shown; /* does any entry show its stamp? */
+	struct cleared *cleared;         /* NULL: nothing to compare with */
 	struct collect_deletions deletions;
 };
 
@@ -167,6 +168,13 @@ void collect_watch_end(struct collector *c);
 /* What has to be read of an entry to know whether it was written
  * (forest_written()), with all also to shape it. The caller frees the list. */
 const char **collect_stamped_attributes(const struct collector *c, bool all);
+
+/* --- collect_unwritten.c --- */
+
+/* Did nobody write to this entry, read with those, since that mark? 1; 0: it
+ * was written to, or nothing tells; -1. */
+int collect_is_unwritten(struct collector *c, const struct search_entry *entry,
+    struct slice mark, struct err *err) ERR_WUR;
 
 /* --- collect_cleared.c --- */
 

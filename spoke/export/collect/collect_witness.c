@@ -234,23 +234,27 @@ kind_of(struct look *look, const struct left_out_one *one)
 	return k;
 }
 
-static void
+static int
 shown_take(struct look *look, struct witness_kind *kind,
-    const struct search_entry *entry)
+    const struct search_entry *entry, struct err *err)
 {
 	struct collector *c = look->c;
+	int unwritten = 0;
 
 	if (search_first(entry, kind->attribute).len > 0)
-		return;
+		return 0;
 	/* Values that name others go when those are deleted, without a stamp.
 	 */
-	if (forest_written(c->forest, entry, buf_slice(&look->mark)) ==
-		STAMP_BEFORE &&
-	    (dialect_traits(c->dialect, kind->attribute) & SCHEMA_NAMES) == 0)
-		kind->unwritten++;
+	if ((dialect_traits(c->dialect, kind->attribute) & SCHEMA_NAMES) == 0)
+		unwritten =
+		    collect_is_unwritten(c, entry, buf_slice(&look->mark), err);
+	if (unwritten < 0)
+		return -1;
+	kind->unwritten += unwritten > 0;
 	kind->shown++;
 	if (kind->dn == NULL)
 		kind->dn = mem_strdup(entry->dn);
+	return 0;
 }
 
 static int
@@ -267,7 +271,6 @@ witness_look(void *arg, const struct scope_hit *none,
 	struct id id;
 
 	(void)none;
-	(void)err;
 	arena_reset(look->arena);
 	if (dialect_entry_id(c->dialect, entry, &id, &cause) < 0 ||
 	    dialect_read_object(c->dialect, entry, look->arena, &raw, &cause) <
@@ -283,8 +286,7 @@ witness_look(void *arg, const struct scope_hit *none,
 	if (reason != SHAPE_EXPORTED)
 		return 0;
 	idlist_add(&c->witnesses.changed, &id);
-	shown_take(look, kind_of(look, one), entry);
-	return 0;
+	return shown_take(look, kind_of(look, one), entry, err);
 }
 
 /* All kinds when somebody is added, else those that have only one. */
