@@ -139,8 +139,8 @@ count_text(const struct collect_result *r, const char *name,
 		count_table(&r->counts, out);
 	else
 		buf_add_str(out,
-		    "from finds nothing: correct it, or the account may not "
-		    "see it\n");
+		    "from finds nothing: galspoke check says of each entry "
+		    "what to do\n");
 	if (r->missing > 0)
 		buf_addf(out, "%llu single objects do not exist\n",
 		    (unsigned long long)r->missing);
