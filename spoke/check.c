@@ -147,6 +147,36 @@ check_registry(struct check *c)
 		check_domains(c, me);
 }
 
+static int
+stream_check(void *arg, const char *name, struct err *err)
+{
+	struct check *c = arg;
+	const char *member = c->spoke.identity.member;
+	const struct registry_member *me =
+	    registry_find(c->spoke.registry, member);
+
+	(void)err;
+	if (spoke_conf_export(c->conf, name) == NULL && me != NULL &&
+	    !registry_stream_ended(me, name))
+		check_say(c, CHECK_WARNING, name,
+		    "no export policy has that name now: others keep what it "
+		    "published, which may hide newer values of the same "
+		    "people; galhub end %s/%s at the hub ends it",
+		    member, name);
+	return 0;
+}
+
+/* What policies published that were taken out or renamed. */
+static void
+check_streams(struct check *c)
+{
+	struct err err = {0};
+
+	if (c->joined && c->spoke.registry != NULL &&
+	    store_own_list(c->spoke.store, stream_check, c, &err) < 0)
+		check_say(c, CHECK_PROBLEM, "streams", "%s", err.message);
+}
+
 #define CHECK_HUB                                                              \
 	"see that galhub serve runs there, that its address and port are "     \
 	"open "                                                                \
@@ -275,6 +305,7 @@ check_run(const struct spoke_conf *conf, bool json)
 	check_policies(&c);
 	check_identity(&c);
 	check_registry(&c);
+	check_streams(&c);
 	check_clock(&c);
 	check_directory(&c);
 	check_hub(&c);

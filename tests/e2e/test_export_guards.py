@@ -329,6 +329,8 @@ def test_a_policy_that_went(star, source):
     rows = spoke.json('status')['own_streams']
     assert [(row['stream'], row['policy']) for row in rows] == [
         ('all', True), ('staff', False)]
+    said = spoke.do('check', expect=(0, 4)).out
+    assert 'galhub end SOURCE/staff' in said, said
     row, = star.hub.json('streams')['streams']
     assert not row['ended']
     star.hub.do('end', 'SOURCE/staff')
@@ -337,3 +339,4 @@ def test_a_policy_that_went(star, source):
     assert 'ended' in star.hub.do('streams').out
     spoke.do('run', 'partners')
     assert 'the hub ended it' in spoke.do('status').out
+    assert 'galhub end' not in spoke.do('check', expect=(0, 4)).out
