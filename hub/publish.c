@@ -72,20 +72,13 @@ static int
 plan_rest(struct publish *publish, struct publish_plan *plan, struct err *err)
 {
 	struct target *target = &plan->target;
-	int64_t later = publish->hub->now_ms + publish->hub->conf->resend_ms;
+	struct hub *hub = publish->hub;
 
-	target->resend_at = 0;
-	for (size_t i = 0; i < plan->flight_count; i++) {
-		int64_t at = plan->flights[i].resend_at;
-
-		if (plan->item_count == 0 && !plan->registry && !plan->ask)
-			break;
-		if (at < later)
-			at = later;
-		if (target->resend_at == 0 || at < target->resend_at)
-			target->resend_at = at;
-	}
-	return target_put(publish->hub->store, target, err);
+	if (target_resend(hub->store, target->name,
+		hub->now_ms + hub->conf->resend_ms, &target->resend_at,
+		err) < 0)
+		return -1;
+	return target_put(hub->store, target, err);
 }
 
 static int

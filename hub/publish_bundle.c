@@ -113,12 +113,8 @@ static int
 bundle_flight(
     struct bundle *b, const struct target_flight *flight, struct err *err)
 {
-	struct target *target = &b->plan->target;
-
-	if (target->resend_at == 0 || flight->resend_at < target->resend_at)
-		target->resend_at = flight->resend_at;
 	return target_flight_put(
-	    b->publish->hub->store, target->name, flight, err);
+	    b->publish->hub->store, b->plan->target.name, flight, err);
 }
 
 static int
@@ -304,7 +300,11 @@ bundle_store(struct bundle *b, struct err *err)
 	target->made_at = b->publish->hub->now_ms;
 	memcpy(target->told, b->plan->told, CRYPTO_HASH_LEN);
 	target->owed = false;
-	if (target_bundle_put(store, &b->out, err) < 0)
+	/* Also of what an earlier bundle carries: that one may get lost. */
+	if (target_resend(store, target->name,
+		b->publish->hub->now_ms + b->publish->hub->conf->resend_ms,
+		&target->resend_at, err) < 0 ||
+	    target_bundle_put(store, &b->out, err) < 0)
 		return -1;
 	return target_put(store, target, err);
 }
@@ -340,7 +340,6 @@ publish_bundle(
 	b.out.blobs = mem_calloc(n, sizeof(*b.out.blobs));
 	b.payload.tuples = b.tuple_list;
 	b.sequence = envelope_next(plan->target.sequence, publish->hub->now_ms);
-	plan->target.resend_at = 0;
 	if (bundle_recipient(&b, err) < 0)
 		goto out;
 	if (bundle_items(&b, false, err) < 0 || bundle_items(&b, true, err) < 0)

@@ -136,6 +136,22 @@ target_next_due(struct store *store, int64_t *out_ms, struct err *err)
 }
 
 int
+target_resend(struct store *store, const char *name, int64_t soonest_ms,
+    int64_t *out_ms, struct err *err)
+{
+	uint64_t first;
+
+	if (sql_number(store_db(store), err, &first,
+		"SELECT min(resend_at) FROM flight WHERE target = ?1", "s",
+		name) < 0)
+		return -1;
+	*out_ms = (int64_t)first;
+	if (first != 0 && *out_ms < soonest_ms)
+		*out_ms = soonest_ms;
+	return 0;
+}
+
+int
 target_flights(struct store *store, const char *name,
     struct target_flight **out_flights, size_t *out_count, struct err *err)
 {

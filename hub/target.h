@@ -45,6 +45,10 @@ int target_remove(
 int target_due(struct store *store, uint64_t generation, int64_t now_ms,
     char ***out_names, struct err *err) ERR_WUR;
 /* When the next resend is due; 0: none. */
+/* When the first of what is on its way to the target has to be said again,
+ * Unix ms, at soonest_ms the earliest; 0: nothing is on its way. */
+int target_resend(struct store *store, const char *name, int64_t soonest_ms,
+    int64_t *out_ms, struct err *err) ERR_WUR;
 int target_next_due(
     struct store *store, int64_t *out_ms, struct err *err) ERR_WUR;
 

@@ -71,6 +71,20 @@ def test_edited_bundles_are_refused_and_the_next_is_taken(star, pair):
         star.eventually(lambda: (star.sync(), star.expect_everyone()))
 
 
+def test_bundles_that_are_lost_while_the_hub_restarts(star, pair):
+    north, south = pair
+    change(north.ldap, 1)
+    north.export()
+    box = star.hub.box('SOUTH', 'out')
+    star.eventually(lambda: some(box))
+    star.hub.stop()
+    for name in box.names():
+        box.remove(name)
+    star.hub.serve()
+    star.hub.wait()
+    star.eventually(lambda: (south.fetch(), star.expect_everyone()))
+
+
 def test_edited_publications_are_refused_by_the_hub(star, pair):
     north, south = pair
     hub = star.hub.box('NORTH', 'in')

@@ -216,6 +216,42 @@ unacknowledged_is_repeated(void **state)
 }
 
 static void
+lose(const char *name)
+{
+	struct spool_message message;
+
+	assert_int_equal(
+	    spool_next(fx_hub->spool, name, SPOOL_OUT, NULL, &message, &fx_err),
+	    1);
+	OK(spool_drop(fx_hub->spool, name, SPOOL_OUT, message.name, &fx_err));
+	spool_message_fini(&message);
+}
+
+/* A bundle that only answers is not the last word about what went before. */
+static void
+lost_before_an_answer_is_repeated(void **state)
+{
+	(void)state;
+	star();
+	fx_settle(all, 3);
+	fx_people(&north, 5, 0, "", "north.example");
+	fx_publish_staff(&north);
+	(void)fx_admit();
+	(void)fx_publish();
+	lose("SOUTH");
+	OK(target_touch(fx_hub->store, "SOUTH", true, &fx_err));
+	(void)fx_publish();
+	assert_int_equal(fx_fetch(&south), 1);
+	assert_int_equal(south.tuples, 0);
+	OK(repeats_due(&fx_err));
+	(void)fx_publish();
+	assert_int_equal(fx_fetch(&south), 1);
+	assert_int_equal(south.tuples, 1);
+	fx_assert_same(&north, &south);
+	star_fini();
+}
+
+static void
 restored_target_heals(void **state)
 {
 	struct fx_held *h;
@@ -356,6 +392,8 @@ main(void)
 		undelivered_is_replaced, fx_setup, fx_teardown),
 	    cmocka_unit_test_setup_teardown(
 		unacknowledged_is_repeated, fx_setup, fx_teardown),
+	    cmocka_unit_test_setup_teardown(
+		lost_before_an_answer_is_repeated, fx_setup, fx_teardown),
 	    cmocka_unit_test_setup_teardown(
 		restored_target_heals, fx_setup, fx_teardown),
 	    cmocka_unit_test_setup_teardown(
